@@ -1,0 +1,75 @@
+"""How much memory the fused kernel needs beyond image and answer, in a process of its own.
+
+Counted: every page that becomes resident during one call of `nn.extract` with `out`, by the peak
+of the resident set (VmHWM, reset before the call). Not counted: image, kernel and answer, all
+touched before; the library, its code and the stacks of its threads, which a call on a 256² image
+of the same kind has brought in. Scratch that grows with the image is counted.
+The kernel's counters are exact to some dozens of pages a core, a few hundred KB.
+"""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from benchmarks.measure import failure
+from benchmarks.rows import ROWS, Workload
+
+ROOT = Path(__file__).parent.parent
+
+
+def _status_bytes(field: str) -> int:
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(field + ":"):
+            return int(line.split()[1]) * 1024
+    raise OSError(f"/proc/self/status has no {field}")
+
+
+def extra_bytes_here(workload: Workload, threads: int) -> int:
+    """Run the call in this process, which should be fresh, and return the bytes that it added."""
+    import dataclasses
+
+    import numpy as np
+
+    import attar
+    import attar.nn
+
+    attar.set_num_threads(threads)
+    image, kernel = workload.draw()
+    out = np.ones(workload.output_shape, np.float32)
+    options = {"window_shape": workload.window, "pool_strides": workload.stride}
+    small = dataclasses.replace(workload, image_shape=(1, 256, 256, workload.image_shape[3]))
+    small_out = np.ones(small.output_shape, np.float32)
+    attar.nn.extract(small.draw()[0], kernel, **options, out=small_out)
+    Path("/proc/self/clear_refs").write_text("5")  # the peak is now what is resident
+    before = _status_bytes("VmRSS")
+    attar.nn.extract(image, kernel, **options, out=out)
+    return max(0, _status_bytes("VmHWM") - before)
+
+
+def measure(threads: int, repeats: int = 3) -> dict[str, Any]:
+    """Return the largest of some fresh processes: ``{status, row, extra_bytes, …}``."""
+    row = ROWS[0]
+    runs = []
+    for _ in range(repeats):
+        code = (
+            "from benchmarks import memory, rows;"
+            f"print(memory.extra_bytes_here(rows.select([{row.name!r}])[0], {threads}))"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+            if last.startswith("ModuleNotFoundError"):
+                return failure(ImportError(last))
+            return failure(RuntimeError(last))
+        runs.append(json.loads(done.stdout))
+    return {
+        "status": "measured",
+        "row": row.name,
+        "extra_bytes": max(runs),
+        "runs": runs,
+        "image_bytes": 4 * row.image_shape[1] * row.image_shape[2] * row.image_shape[3],
+    }

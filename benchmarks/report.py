@@ -1,0 +1,227 @@
+"""Keep a run as JSON, and write its table between the markers of the READMEs."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from benchmarks import rows
+from benchmarks.machine import slug
+from benchmarks.peers import OWN
+
+ROOT = Path(__file__).parent.parent
+RESULTS = Path(__file__).parent / "results"
+READMES = {"en": ROOT / "README.md", "zh": ROOT / "README.zh-CN.md"}
+START, END = "<!-- bench:start -->", "<!-- bench:end -->"
+SCHEMA = 1
+
+WORDS = {
+    "en": {
+        "work": "filter, ReLU, max pool (ms)",
+        "ratio": "fastest peer ÷ attar",
+        "roofline": "of copy speed",
+        "not installed": "not installed",
+        "not supported": "–",
+        "wrong answer": "wrong answer",
+        "error": "error",
+        "fits": "in cache",
+        "informational": "for information",
+        "machine": "{cpu}, {threads} threads{isa}, float32, best of {repeats}, peers in turns in one"
+        " process, every answer checked against float64 first. Copy speed: {bandwidth:.1f} GB/s"
+        " read + written. {date}: [all samples and versions]({path}), [how]({how}).",
+        "import": "`import attar`: {ms:.0f} ms beyond Python's own start.",
+        "command": "`{command}`, the whole process: {ms:.0f} ms.",
+        "memory": "Memory beyond image and answer on {row}: {mb:.1f} MB.",
+        "stop": " ",
+    },
+    "zh": {
+        "work": "滤波、ReLU、最大池化（毫秒）",
+        "ratio": "最快对手 ÷ attar",
+        "roofline": "占拷贝速度",
+        "not installed": "未安装",
+        "not supported": "–",
+        "wrong answer": "结果错误",
+        "error": "出错",
+        "fits": "在缓存内",
+        "informational": "仅供参考",
+        "machine": "{cpu}，{threads} 线程{isa}，float32，{repeats} 次取最快，各框架在同一进程内轮流运行，"
+        "计时前所有结果都先与 float64 核对。内存拷贝速度：读写合计 {bandwidth:.1f} GB/s。{date}："
+        "[全部样本与版本]({path})，[测量方法]({how})。",
+        "import": "`import attar`：比 Python 自身启动多 {ms:.0f} 毫秒。",
+        "command": "`{command}` 整个进程：{ms:.0f} 毫秒。",
+        "memory": "{row} 在输入图像和结果之外占用内存：{mb:.1f} MB。",
+        "stop": "",
+    },
+}
+
+
+def build(
+    machine: dict[str, Any],
+    measured: dict[str, dict[str, Any]],
+    bandwidth: float,
+    repeats: int,
+    **more: Any,
+) -> dict[str, Any]:
+    """Return a run as it is kept: `measured` holds ``{row: {results, roofline}}``."""
+    for row in measured.values():
+        row["fastest_peer"], row["ratio"] = compare(row["results"])
+    return {
+        "schema": SCHEMA,
+        "machine": machine,
+        "repeats": repeats,
+        "copy_bytes_per_second": bandwidth,
+        "rows": measured,
+        **more,
+    }
+
+
+def compare(results: dict[str, Any]) -> tuple[str | None, float | None]:
+    """Return the fastest peer's key, and its best time over that of attar's default call."""
+    times = {
+        key: result["best_ms"]
+        for key, result in results.items()
+        if result["status"] == "measured" and key not in OWN
+    }
+    if not times:
+        return None, None
+    fastest = min(times, key=lambda key: times[key])
+    own = results.get(OWN[0], {"status": "not installed"})
+    return fastest, times[fastest] / own["best_ms"] if own["status"] == "measured" else None
+
+
+def path_for(run: dict[str, Any]) -> Path:
+    """Return where a full run is kept: ``results/<date>-<processor>.json``."""
+    machine = run["machine"]
+    return RESULTS / f"{machine['date'][:10]}-{slug(machine['cpu'])}.json"
+
+
+def save(run: dict[str, Any], path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(run, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def newest() -> Path:
+    """Return the newest kept run, by the date inside."""
+    kept = list(RESULTS.glob("*.json"))
+    if not kept:
+        raise FileNotFoundError(f"{RESULTS} holds no results: run `python -m benchmarks` first")
+    return max(kept, key=lambda path: load(path)["machine"]["date"])
+
+
+def load(path: Path) -> dict[str, Any]:
+    run: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    if run["schema"] != SCHEMA:
+        raise ValueError(f"{path} has schema {run['schema']}; this report reads {SCHEMA}")
+    return run
+
+
+def milliseconds(value: float) -> str:
+    """Return a time with three digits or so: 0.064, 1.83, 21.4, 592."""
+    digits = 3 if value < 1 else 2 if value < 10 else 1 if value < 100 else 0
+    return f"{value:.{digits}f}"
+
+
+def table(run: dict[str, Any], language: str = "en", path: str = "") -> str:
+    """Return the run as a Markdown table in English (``en``) or Chinese (``zh``)."""
+    words = WORDS[language]
+    keys = list(dict.fromkeys(key for row in run["rows"].values() for key in row["results"]))
+    names = {
+        key: row["results"][key]["name"]
+        for row in run["rows"].values()
+        for key in keys
+        if key in row["results"]
+    }
+    head = [words["work"], *(names[key] for key in keys), words["ratio"], words["roofline"]]
+    lines = [_line(head), _line(["---"] + ["---:"] * (len(head) - 1))]
+    lines += [_line(_row(name, row, keys, language)) for name, row in run["rows"].items()]
+    return "\n".join([*lines, "", words["stop"].join(_facts(run, words, path))])
+
+
+def _line(cells: list[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def _row(name: str, row: dict[str, Any], keys: list[str], language: str) -> list[str]:
+    words = WORDS[language]
+    label = f"**{name}** {row['description'][language]}"
+    if row["informational"]:
+        label += f" ({words['informational']})"
+    cells = [label]
+    for key in keys:
+        result = row["results"].get(key, {"status": "not supported"})
+        if result["status"] == "measured":
+            best = milliseconds(result["best_ms"])
+            cells.append(f"**{best}**" if key in OWN else best)
+        else:
+            cells.append(words[result["status"]])
+    cells.append("" if row["ratio"] is None else f"**{row['ratio']:.1f}×**")
+    fractions = row["roofline"]["fraction"]
+    if OWN[0] not in fractions:
+        cells.append("")
+    else:
+        share = fractions[OWN[0]]
+        cells.append(words["fits"] if share is None else f"{100 * share:.0f} %")
+    return cells
+
+
+def _facts(run: dict[str, Any], words: dict[str, str], path: str) -> list[str]:
+    machine = run["machine"]
+    config = machine["attar"]
+    isa = config.get("isa") if isinstance(config, dict) else None
+    facts = [
+        words["machine"].format(
+            cpu=machine["cpu"],
+            threads=machine["threads"],
+            isa=f", {isa}" if isa else "",
+            repeats=run["repeats"],
+            bandwidth=run["copy_bytes_per_second"] / 1e9,
+            date=machine["date"][:10],
+            path=path,
+            how="benchmarks/README.md",
+        )
+    ]
+    memory, start, command = run.get("memory"), run.get("import"), run.get("command")
+    if memory and memory["status"] == "measured":
+        facts.append(words["memory"].format(row=memory["row"], mb=memory["extra_bytes"] / 1e6))
+    if start and start["status"] == "measured":
+        facts.append(words["import"].format(ms=start["best_ms"]))
+    if command and command["status"] == "measured":
+        facts.append(words["command"].format(command=command["command"], ms=command["best_ms"]))
+    return facts
+
+
+def replace_between_markers(page: str, text: str) -> str:
+    """Return the page with `text` between its markers, the rest as it was."""
+    before, start, rest = page.partition(START)
+    _, end, after = rest.partition(END)
+    if not start or not end:
+        raise ValueError(f"the page needs the lines {START} and {END}, in this order")
+    return f"{before}{START}\n{text}\n{END}{after}"
+
+
+def write_readmes(run: dict[str, Any], source: Path) -> list[Path]:
+    """Write the table into each README that has the markers; return those written."""
+    written = []
+    for language, readme in READMES.items():
+        if not readme.exists():
+            continue
+        page = readme.read_text(encoding="utf-8")
+        link = source.resolve().relative_to(ROOT).as_posix()
+        page = replace_between_markers(page, table(run, language, link))
+        readme.write_text(page, encoding="utf-8")
+        written.append(readme)
+    return written
+
+
+def describe_row(workload: rows.Workload) -> dict[str, Any]:
+    """Return what a kept row says about its work."""
+    return {
+        "description": workload.description,
+        "informational": workload.informational,
+        "operation": workload.operation,
+        "image_shape": workload.image_shape,
+        "kernel_shape": workload.kernel_shape,
+        "window": workload.window,
+        "stride": workload.stride,
+        "dtype": "float32",
+        "multiply_adds": workload.multiply_adds,
+    }

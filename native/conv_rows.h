@@ -1,0 +1,169 @@
+// Rows of a convolution: the innermost loops.
+//
+// Two ways to fill the lanes of a vector. *Planar* kernels put neighbouring pixels of one
+// channel side by side: few filters, or channels-first. *Interleaved* kernels put filters side
+// by side: channels-last with at least a vector of filters. In both, an output is
+//     bias + sum over taps, in the order of the packed weights,
+// one fused multiply-add after the other where the processor has it, so a value does not depend
+// on where it stands in a row, on the tile, on fusion, or on the number of threads.
+#pragma once
+
+#include "operands.h"
+#include "simd.h"
+#include "tile.h"
+
+namespace attar::ATTAR_ISA {
+
+// ---------------------------------------------------------------------------- planar
+
+// Filters that a planar row kernel computes together, sharing the pixels it has loaded.
+inline constexpr int64_t planar_block = 4;
+
+// One row of F filters over a list of taps: any window, stride (by phases), dilation and number
+// of channels. Writes round_up(count, 2 lanes) values per filter.
+// `weights` is [tap][F]; offsets[tap] leads from the row's first pixel to the tap.
+template <int F, class T>
+void planar_row(const T* row, const int64_t* offsets, int64_t taps, const T* weights,
+                const T* bias, bool rectify, int64_t count, T* to, int64_t filter_stride) {
+    constexpr int64_t L = lanes<T>;
+    for (int64_t x = 0; x < count; x += 2 * L) {
+        Vec<T> sum[F][2];
+        for (int f = 0; f < F; ++f) sum[f][0] = sum[f][1] = broadcast(bias[f]);
+        for (int64_t t = 0; t < taps; ++t) {
+            const T* from = row + offsets[t] + x;
+            const Vec<T> a = load(from), b = load(from + L);
+            for (int f = 0; f < F; ++f) {
+                const Vec<T> w = broadcast(weights[t * F + f]);
+                sum[f][0] += a * w;
+                sum[f][1] += b * w;
+            }
+        }
+        for (int f = 0; f < F; ++f) {
+            store(to + f * filter_stride + x, rectify ? relu<T>(sum[f][0]) : sum[f][0]);
+            store(to + f * filter_stride + x + L, rectify ? relu<T>(sum[f][1]) : sum[f][1]);
+        }
+    }
+}
+
+// R output rows by 2 vectors of one channel of a dense KH x KW filter with stride 1. Every row of
+// pixels is loaded once and serves all output rows that it touches. `weight(tap)` is a vector.
+template <int KH, int KW, int R, class T, class Weight>
+ATTAR_INLINE void add_dense_block(const T* from, int64_t row_stride, const Weight& weight,
+                                  Vec<T> (&sum)[R][2]) {
+#pragma GCC unroll 16
+    for (int y = 0; y < KH + R - 1; ++y) {
+#pragma GCC unroll 16
+        for (int kx = 0; kx < KW; ++kx) {
+            const Vec<T> a = loaded(from + y * row_stride + kx);
+            const Vec<T> b = loaded(from + y * row_stride + kx + lanes<T>);
+#pragma GCC unroll 16
+            for (int r = 0; r < R; ++r) {
+                if (y - r < 0 || y - r >= KH) continue;
+                const Vec<T> w = weight((y - r) * KW + kx);
+                sum[r][0] += a * w;
+                sum[r][1] += b * w;
+            }
+        }
+    }
+}
+
+// Calls emit(x, sum) for R output rows, 2 vectors at a time, until `count` columns are done.
+template <int KH, int KW, int R, class T, class Emit>
+ATTAR_INLINE void dense_rows(const Tile<T>& tile, const T* row, int64_t channels, const T* weights,
+                             T bias, int64_t count, const Emit& emit) {
+    Vec<T> sum[R][2];
+    const auto begin = [&] {
+        for (int r = 0; r < R; ++r) sum[r][0] = sum[r][1] = broadcast(bias);
+    };
+    if (channels == 1) {  // the weights of a gray image stay in registers
+        Vec<T> weight[KH * KW];
+        for (int tap = 0; tap < KH * KW; ++tap) weight[tap] = broadcast(weights[tap]);
+        for (int64_t x = 0; x < count; x += 2 * lanes<T>) {
+            begin();
+            add_dense_block<KH, KW, R>(
+                row + x, tile.row_stride, [&](int tap) { return weight[tap]; }, sum);
+            emit(x, sum);
+        }
+        return;
+    }
+    for (int64_t x = 0; x < count; x += 2 * lanes<T>) {
+        begin();
+        const T* weight = weights;
+        const T* from = row + x;
+        for (int64_t c = 0; c < channels; ++c, from += tile.plane_stride, weight += KH * KW)
+            add_dense_block<KH, KW, R>(
+                from, tile.row_stride, [&](int tap) { return broadcast(weight[tap]); }, sum);
+        emit(x, sum);
+    }
+}
+
+// One row of one dense filter with stride 1. Writes round_up(count, 2 lanes) values.
+template <int KH, int KW, class T>
+void dense_row(const Tile<T>& tile, const T* row, int64_t channels, const T* weights, T bias,
+               bool rectify, int64_t count, T* to) {
+    dense_rows<KH, KW, 1>(tile, row, channels, weights, bias, count,
+                          [&](int64_t x, const Vec<T>(&sum)[1][2]) {
+                              for (int i = 0; i < 2; ++i)
+                                  store(to + x + i * lanes<T>,
+                                        rectify ? relu<T>(sum[0][i]) : sum[0][i]);
+                          });
+}
+
+// ------------------------------------------------------------------------ interleaved
+
+// Filters that an interleaved kernel computes together.
+template <class T>
+inline constexpr int64_t interleaved_block = 2 * lanes<T>;
+
+// Pixels that share a loaded weight: as many as the registers hold.
+inline constexpr int interleaved_pixels = ATTAR_VECTOR_BYTES == 64 ? 12 : 6;
+
+template <int R, class T>
+ATTAR_INLINE void interleaved_pixels_block(const Tile<T>& tile, const T* from,
+                                           const Convolution<T>& conv, const T* weights,
+                                           const T* bias, T* to) {
+    constexpr int64_t L = lanes<T>;
+    Vec<T> sum[R][2];
+    for (int r = 0; r < R; ++r) {
+        sum[r][0] = load(bias);
+        sum[r][1] = load(bias + L);
+    }
+    const int64_t step = conv.x.stride * tile.pixel_stride;
+    for (int64_t ky = 0; ky < conv.y.window; ++ky)
+        for (int64_t kx = 0; kx < conv.x.window; ++kx) {
+            const T* pixel = from + ky * conv.y.dilation * tile.row_stride +
+                             kx * conv.x.dilation * tile.pixel_stride;
+            for (int64_t c = 0; c < conv.channels_per_group; ++c, weights += 2 * L) {
+                const Vec<T> w0 = load(weights), w1 = load(weights + L);
+#pragma GCC unroll 16
+                for (int r = 0; r < R; ++r) {
+                    const Vec<T> value = broadcast(pixel[r * step + c]);
+                    sum[r][0] += value * w0;
+                    sum[r][1] += value * w1;
+                }
+            }
+        }
+    for (int r = 0; r < R; ++r) {
+        store(to + r * 2 * L, conv.relu ? relu<T>(sum[r][0]) : sum[r][0]);
+        store(to + r * 2 * L + L, conv.relu ? relu<T>(sum[r][1]) : sum[r][1]);
+    }
+}
+
+// One row of two vectors of filters. `weights` is [ky][kx][c][2 lanes]; writes [count][2 lanes].
+template <class T>
+void interleaved_row(const Tile<T>& tile, const T* row, const Convolution<T>& conv,
+                     const T* weights, const T* bias, int64_t count, T* to) {
+    const int64_t step = conv.x.stride * tile.pixel_stride;
+    int64_t x = 0;
+    const auto run = [&]<int R>() {
+        for (; x + R <= count; x += R)
+            interleaved_pixels_block<R>(tile, row + x * step, conv, weights, bias,
+                                        to + x * interleaved_block<T>);
+    };
+    run.template operator()<interleaved_pixels>();
+    run.template operator()<interleaved_pixels / 2>();
+    run.template operator()<2>();
+    run.template operator()<1>();
+}
+
+}  // namespace attar::ATTAR_ISA

@@ -1,0 +1,432 @@
+// Filter -> detect -> condense. A piece of the output at a time: the rows of the convolution that
+// its windows need are computed into a ring that stays in the cache, and pooled from there. The
+// map before the pool is never written to memory.
+#include "arena.h"
+#include "conv_rows.h"
+#include "fused_rows.h"
+#include "operations.h"
+#include "packed_filters.h"
+#include "parallel.h"
+#include "pool_rows.h"
+#include "tile.h"
+
+namespace attar::ATTAR_ISA {
+namespace {
+
+constexpr int64_t tile_bytes = 256 << 10;  // a copied piece of the image
+constexpr int64_t ring_bytes = 64 << 10;   // rows of the convolution that wait for the pool
+
+// The window of the whole step: from a pooled output back to the image.
+Axis through(const Axis& conv, const Axis& pool) {
+    return {conv.in,
+            conv.span(pool.extent()),
+            pool.stride * conv.stride,
+            1,
+            pool.pad_before * conv.stride + conv.pad_before,
+            0,
+            pool.out};
+}
+
+// Enough bands that every thread has a dozen to take, but no band of so few rows that
+// neighbours compute the same rows of the convolution again and again.
+int64_t rows_per_band(const Axis& rows, int64_t images) {
+    const int64_t wanted = get_num_threads() * int64_t{12};
+    return min(16, max(4, rows.out * images / wanted));
+}
+
+// The outputs that a task computes, and the part of the convolution's map that they need.
+struct Piece {
+    Range rows, columns;              // pooled outputs
+    int64_t conv_y, conv_x;           // where their first window begins; may be outside the map
+    int64_t conv_width;               // columns from the first to the last window's end
+    Range inside_y, inside_x;         // what of that lies in the map
+
+    Piece(const Pool& pool, Range rows_, Range columns_)
+        : rows(rows_), columns(columns_), conv_y(pool.y.first(rows.begin)),
+          conv_x(pool.x.first(columns.begin)), conv_width(pool.x.span(columns.size())),
+          inside_y{max(0, conv_y), min(pool.y.in, conv_y + pool.y.span(rows.size()))},
+          inside_x{max(0, conv_x), min(pool.x.in, conv_x + conv_width)} {}
+
+    bool whole(const Pool& pool) const {
+        return inside_y.begin == conv_y && inside_x.begin == conv_x &&
+               inside_y.end == conv_y + pool.y.span(rows.size()) &&
+               inside_x.size() == conv_width;
+    }
+
+    // The image behind the map: `conv_columns` columns of it from the first one inside.
+    template <class T>
+    Box box(const Convolution<T>& conv, int64_t conv_columns, int64_t group) const {
+        return {conv.y.first(inside_y.begin), conv.y.span(inside_y.size()),
+                conv.x.first(inside_x.begin), conv.x.span(conv_columns),
+                group * conv.channels_per_group, conv.channels_per_group};
+    }
+
+    // A row of the convolution, counted from the piece's first: as a row of the tile, or -1
+    // where it lies outside the map.
+    int64_t row_inside(int64_t y) const {
+        const int64_t at = conv_y + y;
+        return at >= inside_y.begin && at < inside_y.end ? at - inside_y.begin : -1;
+    }
+};
+
+// Calls body(image, group, filter blocks, piece, scratch memory) for every piece of the output.
+template <class T, class Body>
+void for_each_piece(int64_t images, const Convolution<T>& conv, const Pool& pool, int64_t blocks,
+                    const Pieces& rows, const Pieces& columns, size_t scratch_bytes,
+                    const Body& body) {
+    const int64_t bands = images * conv.groups * rows.count();
+    if (bands == 0) return;
+    // Where there are too few bands for the threads, the filters are shared out as well.
+    const int64_t shares = min(blocks, (4 * get_num_threads() + bands - 1) / bands);
+    parallel_for(bands * shares, scratch_bytes, [&](int64_t task, void* memory) {
+        const int64_t share = task % shares, band = task / shares % rows.count();
+        const int64_t group = task / shares / rows.count() % conv.groups;
+        const int64_t image = task / shares / rows.count() / conv.groups;
+        for (int64_t i = 0; i < columns.count(); ++i)
+            body(image, group, Range{blocks * share / shares, blocks * (share + 1) / shares},
+                 Piece(pool, rows[band], columns[i]), memory);
+    });
+}
+
+// The last rows of a convolution, as many as a pool's window spans. Row y of a piece, counted
+// from its first, is in slot y modulo the number of slots.
+template <class T>
+struct Ring {
+    T* data;
+    int64_t slots, slot_size;
+
+    T* slot(int64_t y) const { return data + y % slots * slot_size; }
+
+    // Calls compute(y, slot) for the rows that windows need and do not have, then emit(o, first)
+    // for every output row with the first row of its window.
+    template <class Compute, class Emit>
+    void roll(const Axis& pool, Range outputs, const Compute& compute, const Emit& emit) const {
+        int64_t next = 0;
+        for (int64_t o = outputs.begin; o < outputs.end; ++o) {
+            const int64_t first = (o - outputs.begin) * pool.stride;
+            for (int64_t y = max(next, first); y < first + pool.extent(); ++y) compute(y, slot(y));
+            next = first + pool.extent();
+            emit(o, first);
+        }
+    }
+};
+
+template <class T>
+using DenseRow = void (*)(const Tile<T>&, const T*, int64_t, const T*, T, bool, int64_t, T*);
+
+// The kernels that exist for this size of filter, or null.
+template <class Reduce, class T>
+struct DenseKernels {
+    DenseRow<T> row = nullptr;     // one row of the convolution
+    DenseRow<T> pooled = nullptr;  // one row of it, pooled 2x2
+
+    DenseKernels(const Convolution<T>& conv, const Pool& pool) {
+        const auto plain = [](const Axis& axis, int64_t window, int64_t stride) {
+            return axis.window == window && axis.stride == stride && axis.dilation == 1;
+        };
+        const auto set = [&]<int K>() {
+            if (!plain(conv.y, K, 1) || !plain(conv.x, K, 1)) return;
+            row = dense_row<K, K, T>;
+            if (plain(pool.y, 2, 2) && plain(pool.x, 2, 2))
+                pooled = dense_pooled_row<Reduce, K, K, T>;
+        };
+        set.template operator()<3>();
+        set.template operator()<5>();
+    }
+};
+
+// ---------------------------------------------------------------------------- planar
+
+template <class Reduce, class T>
+class PlanarExtract {
+  public:
+    PlanarExtract(const Images<const T>& in, const Images<T>& out, const Convolution<T>& conv,
+                  const Pool& pool)
+        : in_(in), out_(out), conv_(conv), pool_(pool), dense_(conv, pool),
+          filters_(conv, dense_.row ? 1 : min(planar_block, conv.filters_per_group()),
+                   TapOrder::channel_first),
+          rows_(through(conv.y, pool.y), 0, 1, rows_per_band(pool.y, in.n * conv.groups)),
+          columns_(through(conv.x, pool.x), 2 * lanes<T> * conv.x.stride, lanes<T>,
+                   columns_per_piece()) {}
+
+    void run() const {
+        for_each_piece(in_.n, conv_, pool_, filters_.blocks(), rows_, columns_,
+                       Scratch(*this, nullptr).bytes,
+                       [this](int64_t n, int64_t group, Range blocks, const Piece& piece,
+                              void* memory) {
+                           compute(n, group, blocks, piece, Scratch(*this, memory));
+                       });
+    }
+
+  private:
+    static constexpr int64_t L = lanes<T>;
+
+    int64_t columns_per_piece() const {
+        const Axis x = through(conv_.x, pool_.x), y = through(conv_.y, pool_.y);
+        const int64_t height = y.span(min(y.out, rows_per_band(pool_.y, in_.n * conv_.groups)));
+        const int64_t tile =
+            tile_bytes / (height * conv_.channels_per_group * int64_t{sizeof(T)}) / x.stride;
+        const int64_t ring =
+            ring_bytes / (pool_.y.extent() * filters_.block() * int64_t{sizeof(T)}) / pool_.x.stride;
+        return max(2 * L, min(tile, ring) / L * L);
+    }
+
+    int64_t ring_width(int64_t outputs) const { return round_up(pool_.x.span(outputs) + 3 * L, L); }
+
+    struct Scratch {
+        const T** rows;
+        int64_t* offsets;
+        T *tile, *ring, *reduced, *divisors, *staging;
+        size_t bytes;
+
+        Scratch(const PlanarExtract& e, void* memory) {
+            const int64_t outputs = e.columns_.largest(), width = e.ring_width(outputs);
+            const int64_t image_rows = e.conv_.y.span(e.pool_.y.span(e.rows_.largest()));
+            const int64_t image_columns = e.conv_.x.span(round_up(width, 2 * L));
+            Arena arena(memory);
+            rows = arena.take<const T*>(e.pool_.y.window);
+            offsets = arena.take<int64_t>(e.conv_.taps());
+            tile = arena.take<T>(planar_size(image_rows, image_columns, e.conv_.channels_per_group,
+                                             e.conv_.x.stride));
+            ring = arena.take<T>(e.pool_.y.extent() * e.filters_.block() * width);
+            reduced = arena.take<T>(width);
+            divisors = arena.take<T>(round_up(outputs, L));
+            staging = arena.take<T>(round_up(outputs, L));
+            bytes = arena.used();
+        }
+    };
+
+    void compute(int64_t n, int64_t group, Range blocks, const Piece& piece,
+                 const Scratch& scratch) const {
+        const Box box = piece.box(conv_, round_up(piece.inside_x.size(), 2 * L), group);
+        const Tile<T> tile =
+            planar_tile(in_, in_.image(n), box, conv_.x.stride, T{0}, scratch.tile);
+        const bool in_registers = dense_.pooled && piece.whole(pool_);
+        if (!dense_.row) fill_offsets(tile, scratch.offsets);
+        if (Reduce::divides && !in_registers)
+            fill_divisors(pool_, pool_.x, piece.columns.begin, piece.columns.size(),
+                          scratch.divisors);
+        for (int64_t b = blocks.begin; b < blocks.end; ++b) {
+            const int64_t filter = group * conv_.filters_per_group() + b * filters_.block();
+            T* to = out_.image(n) + filter * out_.c_stride + piece.columns.begin * out_.x_stride;
+            if (in_registers)
+                pool_in_registers(tile, group, b, piece, to, scratch);
+            else
+                pool_from_ring(tile, group, b, piece, to, scratch);
+        }
+    }
+
+    void pool_in_registers(const Tile<T>& tile, int64_t group, int64_t b, const Piece& piece, T* to,
+                           const Scratch& scratch) const {
+        const int64_t count = piece.columns.size();
+        for (int64_t o = piece.rows.begin; o < piece.rows.end; ++o) {
+            const T* row = tile.data + 2 * (o - piece.rows.begin) * tile.row_stride;
+            T* const line = to + o * out_.y_stride;
+            T* const target = out_.x_stride == 1 ? line : scratch.staging;
+            dense_.pooled(tile, row, conv_.channels_per_group, filters_.weights(group, b),
+                          *filters_.bias(group, b), conv_.relu, count, target);
+            if (target != line)
+                for (int64_t x = 0; x < count; ++x) line[x * out_.x_stride] = target[x];
+        }
+    }
+
+    void pool_from_ring(const Tile<T>& tile, int64_t group, int64_t b, const Piece& piece, T* to,
+                        const Scratch& scratch) const {
+        const int64_t width = ring_width(piece.columns.size());
+        const int64_t present =
+            min(filters_.block(), conv_.filters_per_group() - b * filters_.block());
+        const Ring<T> ring{scratch.ring, pool_.y.extent(), filters_.block() * width};
+        ring.roll(
+            pool_.y, piece.rows,
+            [&](int64_t y, T* slot) {
+                filter_row(tile, group, b, piece, y, width, slot, scratch.offsets);
+            },
+            [&](int64_t o, int64_t first) {
+                const T rows_divisor =
+                    Reduce::divides ? static_cast<T>(pool_.divisor(pool_.y, o)) : T{1};
+                for (int64_t f = 0; f < present; ++f) {
+                    for (int64_t k = 0; k < pool_.y.window; ++k)
+                        scratch.rows[k] = ring.slot(first + k * pool_.y.dilation) + f * width;
+                    pool_planar_row<Reduce>(scratch.rows, pool_.y.window, pool_.x,
+                                            piece.columns.size(), scratch.divisors, rows_divisor,
+                                            scratch.reduced,
+                                            to + f * out_.c_stride + o * out_.y_stride,
+                                            out_.x_stride, scratch.staging);
+                }
+            });
+    }
+
+    // One row of the convolution for a block of filters, neutral where it is outside the map.
+    void filter_row(const Tile<T>& tile, int64_t group, int64_t b, const Piece& piece, int64_t y,
+                    int64_t width, T* slot, const int64_t* offsets) const {
+        const int64_t left = piece.inside_x.begin - piece.conv_x, count = piece.inside_x.size();
+        const int64_t tile_row = piece.row_inside(y);
+        if (tile_row >= 0) {
+            const T* row = tile.data + tile_row * conv_.y.stride * tile.row_stride;
+            const T *weights = filters_.weights(group, b), *bias = filters_.bias(group, b);
+            if (dense_.row)
+                dense_.row(tile, row, conv_.channels_per_group, weights, *bias, conv_.relu, count,
+                           slot + left);
+            else
+                planar_rows[filters_.block() - 1](row, offsets, conv_.taps(), weights, bias,
+                                                  conv_.relu, count, slot + left, width);
+        }
+        for (int64_t f = 0; f < filters_.block(); ++f, slot += width) {
+            const Range written = tile_row >= 0 ? Range{left, left + count} : Range{0, 0};
+            for (int64_t x = 0; x < written.begin; ++x) slot[x] = Reduce::neutral();
+            for (int64_t x = written.end; x < piece.conv_width; ++x) slot[x] = Reduce::neutral();
+        }
+    }
+
+    // The way from a pixel of the tile to each tap, in the order of the packed weights.
+    void fill_offsets(const Tile<T>& tile, int64_t* offsets) const {
+        const int64_t phases = conv_.x.stride;
+        for (int64_t c = 0; c < conv_.channels_per_group; ++c)
+            for (int64_t ky = 0; ky < conv_.y.window; ++ky)
+                for (int64_t kx = 0; kx < conv_.x.window; ++kx) {
+                    const int64_t x = kx * conv_.x.dilation;
+                    *offsets++ = ky * conv_.y.dilation * tile.row_stride +
+                                 (c * phases + x % phases) * tile.plane_stride + x / phases;
+                }
+    }
+
+    using PlanarRow = void (*)(const T*, const int64_t*, int64_t, const T*, const T*, bool, int64_t,
+                               T*, int64_t);
+    static constexpr PlanarRow planar_rows[planar_block] = {planar_row<1, T>, planar_row<2, T>,
+                                                            planar_row<3, T>, planar_row<4, T>};
+
+    const Images<const T>& in_;
+    const Images<T>& out_;
+    const Convolution<T>& conv_;
+    const Pool& pool_;
+    DenseKernels<Reduce, T> dense_;
+    PackedFilters<T> filters_;
+    Pieces rows_, columns_;
+};
+
+// ------------------------------------------------------------------------ interleaved
+
+template <class Reduce, class T>
+class InterleavedExtract {
+  public:
+    InterleavedExtract(const Images<const T>& in, const Images<T>& out, const Convolution<T>& conv,
+                       const Pool& pool)
+        : in_(in), out_(out), conv_(conv), pool_(pool),
+          filters_(conv, interleaved_block<T>, TapOrder::channel_last),
+          rows_(through(conv.y, pool.y), 0, 1, rows_per_band(pool.y, in.n * conv.groups)),
+          columns_(through(conv.x, pool.x), 0, grain, columns_per_piece()) {}
+
+    void run() const {
+        for_each_piece(in_.n, conv_, pool_, filters_.blocks(), rows_, columns_,
+                       Scratch(*this, nullptr).bytes,
+                       [this](int64_t n, int64_t group, Range blocks, const Piece& piece,
+                              void* memory) {
+                           compute(n, group, blocks, piece, Scratch(*this, memory));
+                       });
+    }
+
+  private:
+    static constexpr int64_t block = interleaved_block<T>;
+    static constexpr int64_t grain = interleaved_pixels;
+
+    int64_t columns_per_piece() const {
+        const int64_t ring = ring_bytes / (pool_.y.extent() * block * int64_t{sizeof(T)});
+        return max(grain, ring / pool_.x.stride / grain * grain);
+    }
+
+    struct Scratch {
+        const T** rows;
+        T *tile, *ring, *divisors;
+        size_t bytes;
+
+        Scratch(const InterleavedExtract& e, void* memory) {
+            const int64_t outputs = e.columns_.largest(), width = e.pool_.x.span(outputs);
+            const int64_t image_rows = e.conv_.y.span(e.pool_.y.span(e.rows_.largest()));
+            Arena arena(memory);
+            rows = arena.take<const T*>(e.pool_.y.window);
+            tile = arena.take<T>(image_rows * e.conv_.x.span(width) * e.conv_.channels_per_group);
+            ring = arena.take<T>(e.pool_.y.extent() * width * block);
+            divisors = arena.take<T>(round_up(outputs, lanes<T>));
+            bytes = arena.used();
+        }
+    };
+
+    void compute(int64_t n, int64_t group, Range blocks, const Piece& piece,
+                 const Scratch& scratch) const {
+        const Box box = piece.box(conv_, piece.inside_x.size(), group);
+        const Tile<T> tile = interleaved_tile(in_, in_.image(n), box, T{0}, scratch.tile);
+        const int64_t count = piece.columns.size();
+        const Ring<T> ring{scratch.ring, pool_.y.extent(), piece.conv_width * block};
+        if (Reduce::divides)
+            fill_divisors(pool_, pool_.x, piece.columns.begin, count, scratch.divisors);
+        for (int64_t b = blocks.begin; b < blocks.end; ++b) {
+            const int64_t present = min(block, conv_.filters_per_group() - b * block);
+            const int64_t filter = group * conv_.filters_per_group() + b * block;
+            T* to = out_.image(n) + filter + piece.columns.begin * out_.x_stride;
+            ring.roll(
+                pool_.y, piece.rows,
+                [&](int64_t y, T* slot) { filter_row(tile, group, b, piece, y, slot); },
+                [&](int64_t o, int64_t first) {
+                    for (int64_t k = 0; k < pool_.y.window; ++k)
+                        scratch.rows[k] = ring.slot(first + k * pool_.y.dilation);
+                    const T rows_divisor =
+                        Reduce::divides ? static_cast<T>(pool_.divisor(pool_.y, o)) : T{1};
+                    pool_interleaved_row<Reduce>(scratch.rows, pool_.y.window, block, pool_.x,
+                                                 count, present, true, scratch.divisors,
+                                                 rows_divisor, to + o * out_.y_stride,
+                                                 out_.x_stride);
+                });
+        }
+    }
+
+    // One row of the convolution for a block of filters, neutral where it is outside the map.
+    void filter_row(const Tile<T>& tile, int64_t group, int64_t b, const Piece& piece, int64_t y,
+                    T* slot) const {
+        const int64_t tile_row = piece.row_inside(y);
+        Range written{0, 0};
+        if (tile_row >= 0) {
+            const int64_t left = piece.inside_x.begin - piece.conv_x;
+            written = {left * block, (left + piece.inside_x.size()) * block};
+            interleaved_row(tile, tile.data + tile_row * conv_.y.stride * tile.row_stride, conv_,
+                            filters_.weights(group, b), filters_.bias(group, b),
+                            piece.inside_x.size(), slot + written.begin);
+        }
+        for (int64_t i = 0; i < written.begin; ++i) slot[i] = Reduce::neutral();
+        for (int64_t i = written.end; i < piece.conv_width * block; ++i)
+            slot[i] = Reduce::neutral();
+    }
+
+    const Images<const T>& in_;
+    const Images<T>& out_;
+    const Convolution<T>& conv_;
+    const Pool& pool_;
+    PackedFilters<T> filters_;
+    Pieces rows_, columns_;
+};
+
+template <class Reduce, class T>
+void extract_with(const Images<const T>& in, const Images<T>& out, const Convolution<T>& conv,
+                  const Pool& pool) {
+    if (lanes_hold_channels(out, conv.filters_per_group(), lanes<T>))
+        InterleavedExtract<Reduce, T>(in, out, conv, pool).run();
+    else
+        PlanarExtract<Reduce, T>(in, out, conv, pool).run();
+}
+
+}  // namespace
+
+template <class T>
+void extract(const Images<const T>& in, const Images<T>& out, const Convolution<T>& conv,
+             const Pool& pool) {
+    if (pool.kind == PoolKind::average)
+        extract_with<Sum<T>, T>(in, out, conv, pool);
+    else
+        extract_with<Max<T>, T>(in, out, conv, pool);
+}
+
+template void extract(const Images<const float>&, const Images<float>&, const Convolution<float>&,
+                      const Pool&);
+template void extract(const Images<const double>&, const Images<double>&,
+                      const Convolution<double>&, const Pool&);
+
+}  // namespace attar::ATTAR_ISA

@@ -1,0 +1,141 @@
+// One small vector type over the compiler's vector extensions.
+//
+// A kernel is written once with Vec<T> and compiled once per instruction set; the width follows
+// from the flags of that compilation. Everything here lives in the namespace of the instruction
+// set (ATTAR_ISA), so that the linker can never hand a kernel for one processor to another.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+#include <limits>
+
+#if defined(__AVX512F__)
+#include <immintrin.h>
+#define ATTAR_VECTOR_BYTES 64
+#elif defined(__AVX__)
+#include <immintrin.h>
+#define ATTAR_VECTOR_BYTES 32
+#else
+#define ATTAR_VECTOR_BYTES 16
+#endif
+
+#define ATTAR_INLINE inline __attribute__((always_inline))
+
+namespace attar::ATTAR_ISA {
+
+template <class T>
+struct VecOf {
+    typedef T type __attribute__((vector_size(ATTAR_VECTOR_BYTES)));
+    // The same vector at any address and over any object: what loads and stores go through.
+    typedef T memory __attribute__((vector_size(ATTAR_VECTOR_BYTES), aligned(1), may_alias));
+};
+
+template <class T>
+using Vec = typename VecOf<T>::type;
+
+template <class T>
+inline constexpr int64_t lanes = ATTAR_VECTOR_BYTES / sizeof(T);
+
+template <class T>
+ATTAR_INLINE Vec<T> load(const T* from) {
+    return *reinterpret_cast<const typename VecOf<T>::memory*>(from);
+}
+
+template <class T>
+ATTAR_INLINE void store(T* to, Vec<T> v) {
+    *reinterpret_cast<typename VecOf<T>::memory*>(to) = v;
+}
+
+// The first `count` lanes, 0 < count <= lanes<T>.
+template <class T>
+ATTAR_INLINE void store_first(T* to, Vec<T> v, int64_t count) {
+    if (count == lanes<T>)
+        store(to, v);
+    else
+        std::memcpy(to, &v, static_cast<size_t>(count) * sizeof(T));
+}
+
+template <class T>
+ATTAR_INLINE Vec<T> broadcast(T value) {
+    return value - Vec<T>{};
+}
+
+ATTAR_INLINE int64_t min(int64_t a, int64_t b) { return a < b ? a : b; }
+ATTAR_INLINE int64_t max(int64_t a, int64_t b) { return a > b ? a : b; }
+ATTAR_INLINE int64_t round_up(int64_t value, int64_t multiple) {
+    return (value + multiple - 1) / multiple * multiple;
+}
+
+// Keeps a loaded value in its register. Left alone, the compiler repeats the load in front of
+// every use of it, and loads are what a convolution has the least of.
+template <class T>
+ATTAR_INLINE Vec<T> loaded(const T* from) {
+    Vec<T> v = load(from);
+#if defined(__x86_64__)
+    asm("" : "+v"(v));
+#elif defined(__aarch64__)
+    asm("" : "+w"(v));
+#endif
+    return v;
+}
+
+// a > b ? a : b, which is b where either is NaN. As one instruction: compilers make two of the
+// comparison where vectors are 64 bytes wide.
+template <class T>
+ATTAR_INLINE Vec<T> larger(Vec<T> a, Vec<T> b) {
+#if defined(__AVX512F__)
+    if constexpr (sizeof(T) == 4)
+        return (Vec<T>)_mm512_max_ps((__m512)a, (__m512)b);
+    else
+        return (Vec<T>)_mm512_max_pd((__m512d)a, (__m512d)b);
+#else
+    return a > b ? a : b;
+#endif
+}
+
+// max(a, b), NaN where either is NaN.
+template <class T>
+ATTAR_INLINE Vec<T> max_nan(Vec<T> a, Vec<T> b) {
+    return a == a ? larger<T>(a, b) : a;
+}
+
+template <class T>
+ATTAR_INLINE T max_nan(T a, T b) {
+    const T larger = a > b ? a : b;
+    return a == a ? larger : a;
+}
+
+// max(x, 0), NaN where x is NaN.
+template <class T>
+ATTAR_INLINE Vec<T> relu(Vec<T> x) {
+    return larger<T>(Vec<T>{}, x);
+}
+
+// The even and the odd lanes of the two vectors a, b laid end to end.
+template <class T>
+ATTAR_INLINE Vec<T> even_lanes(Vec<T> a, Vec<T> b) {
+    if constexpr (lanes<T> == 16)
+        return __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28,
+                                       30);
+    else if constexpr (lanes<T> == 8)
+        return __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14);
+    else if constexpr (lanes<T> == 4)
+        return __builtin_shufflevector(a, b, 0, 2, 4, 6);
+    else
+        return __builtin_shufflevector(a, b, 0, 2);
+}
+
+template <class T>
+ATTAR_INLINE Vec<T> odd_lanes(Vec<T> a, Vec<T> b) {
+    if constexpr (lanes<T> == 16)
+        return __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29,
+                                       31);
+    else if constexpr (lanes<T> == 8)
+        return __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15);
+    else if constexpr (lanes<T> == 4)
+        return __builtin_shufflevector(a, b, 1, 3, 5, 7);
+    else
+        return __builtin_shufflevector(a, b, 1, 3);
+}
+
+}  // namespace attar::ATTAR_ISA

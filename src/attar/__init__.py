@@ -1,0 +1,1 @@
+"""attar: the base of a convnet as a tool. Filter, detect, condense."""
