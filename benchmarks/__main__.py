@@ -1,6 +1,7 @@
 """Run ``python -m benchmarks`` to measure, ``python -m benchmarks report`` to write the tables."""
 
 import argparse
+import faulthandler
 import os
 import sys
 from pathlib import Path
@@ -34,7 +35,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--rows", nargs="+", metavar="ROW", help="only these; default: all")
     parser.add_argument("--peers", nargs="+", metavar="PEER", help="only these; default: all")
     parser.add_argument("--threads", type=int, help="of every peer; default: all usable cores")
-    parser.add_argument("--repeats", type=int, default=9, help="samples of every peer (≥ 7)")
+    parser.add_argument("--repeats", type=int, default=15, help="samples of every peer (≥ 7)")
     parser.add_argument(
         "--out",
         type=Path,
@@ -106,6 +107,7 @@ def main() -> None:
         write_report(options)
         return
     restart_in_clean_environment()
+    faulthandler.enable()  # a peer that crashes takes the process along: say where
     run(options)
 
 

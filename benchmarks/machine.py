@@ -64,14 +64,13 @@ def _governor() -> str:
         return "unknown"
 
 
-def _attar_config() -> Any:
+def _attar_config() -> dict[str, Any]:
     try:
         import attar
 
-        config = attar.show_config()
+        return attar.show_config("dicts")
     except Exception as error:  # attar may not be built: the peers are measured all the same
-        return f"{type(error).__name__}: {error}"
-    return config if isinstance(config, str | dict) else repr(config)
+        return {"error": f"{type(error).__name__}: {error}"}
 
 
 def describe(threads: int, versions: dict[str, str]) -> dict[str, Any]:

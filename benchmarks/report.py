@@ -25,8 +25,8 @@ WORDS = {
         "error": "error",
         "fits": "in cache",
         "informational": "for information",
-        "machine": "{cpu}, {threads} threads{isa}, float32, best of {repeats}, peers in turns in one"
-        " process, every answer checked against float64 first. Copy speed: {bandwidth:.1f} GB/s"
+        "machine": "{cpu}, {threads} threads{isa}, float32, best of {repeats}, peers in turns in"
+        " one process, every answer checked against float64 first. Copy speed: {bandwidth:.1f} GB/s"
         " read + written. {date}: [all samples and versions]({path}), [how]({how}).",
         "import": "`import attar`: {ms:.0f} ms beyond Python's own start.",
         "command": "`{command}`, the whole process: {ms:.0f} ms.",
@@ -43,8 +43,9 @@ WORDS = {
         "error": "出错",
         "fits": "在缓存内",
         "informational": "仅供参考",
-        "machine": "{cpu}，{threads} 线程{isa}，float32，{repeats} 次取最快，各框架在同一进程内轮流运行，"
-        "计时前所有结果都先与 float64 核对。内存拷贝速度：读写合计 {bandwidth:.1f} GB/s。{date}："
+        "machine": "{cpu}，{threads} 线程{isa}，float32，{repeats} 次取最快，"
+        "各框架在同一进程内轮流运行，计时前所有结果都先与 float64 核对。"
+        "内存拷贝速度：读写合计 {bandwidth:.1f} GB/s。{date}："
         "[全部样本与版本]({path})，[测量方法]({how})。",
         "import": "`import attar`：比 Python 自身启动多 {ms:.0f} 毫秒。",
         "command": "`{command}` 整个进程：{ms:.0f} 毫秒。",
@@ -165,8 +166,7 @@ def _row(name: str, row: dict[str, Any], keys: list[str], language: str) -> list
 
 def _facts(run: dict[str, Any], words: dict[str, str], path: str) -> list[str]:
     machine = run["machine"]
-    config = machine["attar"]
-    isa = config.get("isa") if isinstance(config, dict) else None
+    isa = machine["attar"].get("isa")
     facts = [
         words["machine"].format(
             cpu=machine["cpu"],

@@ -106,11 +106,16 @@ void pool_interleaved_row(const T* const* rows, int64_t row_count, int64_t pixel
                 std::memcpy(&value, from, static_cast<size_t>(valid) * sizeof(T));
                 return value;
             };
-            Vec<T> value = broadcast(Reduce::neutral());
-            for (int64_t i = 0; i < row_count; ++i)
-                for (int64_t k = 0; k < axis.window; ++k)
-                    value = Reduce::combine(
-                        value, read(rows[i] + start + k * axis.dilation * pixel_stride + c));
+            // Column by column, as the planar kernel does it: a mean has the same last bit.
+            const auto column = [&](int64_t k) {
+                const int64_t at = start + k * axis.dilation * pixel_stride + c;
+                Vec<T> value = read(rows[0] + at);
+                for (int64_t i = 1; i < row_count; ++i)
+                    value = Reduce::combine(value, read(rows[i] + at));
+                return value;
+            };
+            Vec<T> value = column(0);
+            for (int64_t k = 1; k < axis.window; ++k) value = Reduce::combine(value, column(k));
             if constexpr (Reduce::divides) value /= broadcast<T>(divisors[o] * rows_divisor);
             store_first(to + o * to_stride + c, value, valid);
         }

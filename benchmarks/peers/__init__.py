@@ -1,8 +1,8 @@
 """The frameworks side by side: one module each, imported only when its peer is asked for.
 
 A peer is a class with `name`, `load(threads)` and one method per operation that it can do
-(`extract`), which prepares the data in the layout the peer likes best and returns its `Way`s. To add a
-peer, write its module and name it in `PEERS`.
+(`extract`), which prepares the data in the layout the peer likes best and returns its `Way`s.
+To add a peer, write its module and name it in `PEERS`.
 """
 
 import importlib

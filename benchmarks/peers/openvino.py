@@ -54,7 +54,8 @@ class OpenVino:
             request = compiled.create_infer_request()
             request.set_input_tensor(ov.Tensor(x, shared_memory=True))
 
-            def infer(request: Any = request) -> Any:
+            def infer(request: Any = request, _owners: Any = (x, model_bytes)) -> Any:
+                # The request reads this memory without owning it: the way keeps the arrays alive.
                 request.infer()
                 return request.get_output_tensor().data
 

@@ -1,1 +1,74 @@
-"""attar: the base of a convnet as a tool. Filter, detect, condense."""
+"""attar: the base of a convnet as a tool. Filter, detect, condense.
+
+>>> import numpy as np
+>>> import attar
+>>> image = np.zeros((6, 6), np.float32)
+>>> image[:, 3:] = 1
+>>> attar.extract(image, "edge").condense.shape
+(3, 3)
+
+Importing attar loads NumPy and the native core. Everything else is loaded when it is first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+try:
+    from attar import _core as _core
+except ImportError as error:
+    if getattr(error, "name", None) not in (None, "attar._core"):
+        raise
+    raise ImportError(
+        "attar's native core cannot be loaded "
+        f"({error}). Build it with `pip install .` in the project's folder: "
+        "that needs a C++20 compiler. There is no slower fall-back."
+    ) from error
+
+if TYPE_CHECKING:
+    from attar import figures as figures
+    from attar import kernels as kernels
+    from attar import nn as nn
+    from attar.config import get_num_threads as get_num_threads
+    from attar.config import set_num_threads as set_num_threads
+    from attar.config import show_config as show_config
+    from attar.errors import AttarError as AttarError
+    from attar.extraction import Extraction as Extraction
+    from attar.extraction import extract as extract
+    from attar.images import read_image as read_image
+    from attar.images import write_image as write_image
+
+__version__ = "0.1.0"
+
+# Where each name of the front door lives; an empty name is the module itself.
+_HOMES = {
+    "AttarError": "attar.errors",
+    "Extraction": "attar.extraction",
+    "extract": "attar.extraction",
+    "figures": "",
+    "get_num_threads": "attar.config",
+    "kernels": "",
+    "nn": "",
+    "read_image": "attar.images",
+    "set_num_threads": "attar.config",
+    "show_config": "attar.config",
+    "write_image": "attar.images",
+}
+
+__all__ = [*sorted(_HOMES), "__version__"]  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'attar' has no attribute {name!r}")
+    home = _HOMES[name]
+    if not home:
+        return importlib.import_module(f"attar.{name}")
+    value = getattr(importlib.import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -341,7 +341,7 @@ class Extraction:
         from attar import figures
 
         png = io.BytesIO()
-        figures.write(self.figure(), png, dpi=_NOTEBOOK_DPI)
+        figures.write(self.figure(dpi=_NOTEBOOK_DPI), png)
         source = base64.b64encode(png.getvalue()).decode("ascii")
         summary = html.escape(repr(self).strip("<>"), quote=True)
         rows = "".join(
@@ -381,7 +381,7 @@ def extract(
     Parameters
     ----------
     image : array_like, (H, W), (H, W, C) or (N, H, W, C)
-        Floating point is kept as it is, NaN included. uint8 is divided by 255 and uint16 by
+        float32 and float64 are kept as they are, NaN included. uint8 is divided by 255 and uint16 by
         65535, to float32 in [0, 1].
     kernel : str, os.PathLike or array_like, (kh, kw) or (kh, kw, C, K)
         The name of a kernel in `attar.kernels`, its numbers as text
@@ -552,12 +552,14 @@ def _nn_pooling(spec: ExtractionSpec) -> Literal["MAX", "AVG"]:
 def _as_image(image: object) -> Array:
     """Return the image as a floating-point array of rank 2, 3 or 4."""
     pixels = _as_array(image)
+    # Files hold either byte order; the arithmetic needs the processor's.
+    pixels = pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
     if pixels.dtype in _WHITE:
         # The quotient, not a product with the reciprocal: 255 / 255 has to be 1 exactly.
         pixels = pixels.astype(np.float32) / np.float32(_WHITE[pixels.dtype])
-    if pixels.dtype.kind != "f":
+    if pixels.dtype not in (np.float32, np.float64):
         raise DTypeError(
-            f"extract: the image has dtype {pixels.dtype}; accepted are floating point, "
+            f"extract: the image has dtype {pixels.dtype}; accepted are float32, float64, "
             "uint8 (divided by 255) and uint16 (divided by 65535)"
         )
     if pixels.ndim not in (2, 3, 4):

@@ -533,6 +533,7 @@ def _finish(pixels: _Pixels, color: Color) -> npt.NDArray[np.float32]:
 
 def _eight_or_sixteen_bit(array: Array, kind: str) -> Array:
     """Check what `write_image` received and turn it into what `kind` holds."""
+    array = array.astype(array.dtype.newbyteorder("="), copy=False)
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[..., 0]
     if not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 3)) or 0 in array.shape:
@@ -541,7 +542,8 @@ def _eight_or_sixteen_bit(array: Array, kind: str) -> Array:
         )
     if array.dtype.kind == "f":
         _check_range(array, "write_image: array runs")
-        return np.rint(array.astype(np.float32, copy=False) * np.float32(255)).astype(np.uint8)
+        rounded: npt.NDArray[np.uint8] = np.rint(array * np.float32(255)).astype(np.uint8)
+        return rounded
     if array.dtype == np.uint16:
         if array.ndim == 3 or kind not in {"PNG", "TIFF"}:
             raise DTypeError(
@@ -552,7 +554,7 @@ def _eight_or_sixteen_bit(array: Array, kind: str) -> Array:
         raise DTypeError(
             f"write_image: array is {array.dtype}; use floats in [0, 1], uint8, or uint16 for gray"
         )
-    return np.ascontiguousarray(array.astype(array.dtype.newbyteorder("="), copy=False))
+    return np.ascontiguousarray(array)
 
 
 def _check_range(values: Array, what: str) -> None:

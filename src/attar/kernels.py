@@ -232,7 +232,7 @@ def _check_size(operation: str, size: int) -> None:
 
 
 def _frozen(rows: npt.ArrayLike, divisor: float = 1) -> Kernel:
-    kernel = (np.asarray(rows, np.float64) / divisor).astype(np.float32)
+    kernel = (np.asarray(rows, np.float64) / divisor).astype(np.float32, order="C")
     kernel.flags.writeable = False
     return kernel
 

@@ -1,0 +1,79 @@
+# attar: everything that a person or CI calls.
+#
+#   make demo      build, install, and run filter -> detect -> condense on a photograph
+#   make test      the whole test suite
+#   make check     formatting, lint, types, imports
+#   make bench     attar beside its peers, timed in one run
+#   make sanitize  the native tests under AddressSanitizer and UndefinedBehaviorSanitizer
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+BUILD  := scikit-build-core nanobind cmake ninja
+
+SOURCES := pyproject.toml CMakeLists.txt LICENSE README.md $(wildcard native/*) \
+           $(shell find src -name '*.py*' -not -path '*/__pycache__/*')
+
+.PHONY: setup demo check test bench sanitize clean
+
+setup: $(VENV)/.installed
+
+$(VENV)/.created:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "attar needs Python 3.11 or newer; name one with: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@command -v $${CXX:-c++} >/dev/null || \
+	  { echo "attar needs a C++20 compiler, for example: apt-get install g++"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || \
+	  { echo "python3 cannot make a virtual environment; on Debian: apt-get install python3-venv"; exit 1; }
+	@$(PIP) --upgrade pip
+	@touch $@
+
+# Built without isolation, so that a second build compiles only what changed.
+$(VENV)/.built-with: $(VENV)/.created
+	@$(PIP) $(BUILD)
+	@touch $@
+
+$(VENV)/.installed: $(VENV)/.built-with $(SOURCES)
+	@echo "building and installing attar"
+	@$(PIP) --no-build-isolation .
+	@touch $@
+
+# The packages of an extra of pyproject.toml, without building attar once more.
+$(VENV)/.extra-%: $(VENV)/.created pyproject.toml
+	@echo "installing what $* needs"
+	@$(PIP) $$($(BIN)/python -c 'import tomllib; print(*(f"\"{p}\"" for p in \
+	  tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["$*"]))' | xargs printf '%s ')
+	@touch $@
+
+demo: $(VENV)/.installed
+	@mkdir -p out
+	@$(BIN)/attar extract examples/coffee.jpg -o out/coffee.png
+
+check: $(VENV)/.installed $(VENV)/.extra-check
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: $(VENV)/.installed $(VENV)/.extra-test
+	$(BIN)/python -m pytest --doctest-modules tests --pyargs attar
+	$(MAKE) sanitize
+
+bench: $(VENV)/.installed $(VENV)/.extra-bench
+	$(BIN)/python -m benchmarks
+
+ASAN := $(shell $${CXX:-c++} -print-file-name=libasan.so) $(shell $${CXX:-c++} -print-file-name=libubsan.so)
+
+sanitize: $(VENV)/.built-with $(VENV)/.installed $(VENV)/.extra-test
+	@echo "building attar with sanitizers"
+	@rm -rf build/sanitized && mkdir -p build/sanitized
+	@$(PIP) --no-build-isolation --no-deps --target build/sanitized \
+	  --config-settings=build-dir=build/sanitize --config-settings=cmake.define.ATTAR_SANITIZE=ON \
+	  --config-settings=cmake.define.ATTAR_WERROR=ON .
+	LD_PRELOAD="$(ASAN)" ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 \
+	  UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 PYTHONPATH=build/sanitized \
+	  $(BIN)/python -m pytest -q -p no:cacheprovider tests/test_nn.py
+
+clean:
+	rm -rf build dist out $(VENV)

@@ -1,0 +1,140 @@
+"""Arrays of other frameworks: in without a copy, and back out as what they came as."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attar.errors import ArgumentError, DTypeError, ShapeError
+
+__all__ = ["Array", "check_out", "from_caller", "require_float"]
+
+Array: TypeAlias = NDArray[Any]
+Return: TypeAlias = Callable[[Array], Any]
+
+_CPU_DEVICES = (1, 3)  # DLPack: kDLCPU, kDLCUDAHost
+
+
+def _unchanged(array: Array) -> Array:
+    return array
+
+
+def from_caller(operation: str, argument: str, value: Any) -> tuple[Array, Return]:
+    """Return `value` as a NumPy array, and the function that gives results the caller's type.
+
+    NumPy arrays and anything with ``__dlpack__`` on the CPU are not copied. Numbers and nested
+    lists become arrays; floating-point ones float32, as in TensorFlow.
+    """
+    if isinstance(value, np.ndarray):
+        return value, _unchanged
+    if hasattr(value, "__dlpack__"):
+        return _from_dlpack(operation, argument, value), _to_framework_of(value)
+    array = np.asarray(value)
+    if array.dtype == np.float64 and not hasattr(value, "dtype"):
+        array = array.astype(np.float32)
+    return array, _to_framework_of(value)
+
+
+def _from_dlpack(operation: str, argument: str, value: Any) -> Array:
+    if value.__dlpack_device__()[0] not in _CPU_DEVICES:
+        raise ArgumentError(f"{operation}: {argument} must be on the CPU, got {_describe(value)}")
+    if getattr(value, "requires_grad", False):
+        raise ArgumentError(
+            f"{operation}: {argument} requires a gradient, which attar.nn does not record; "
+            "pass it detached (.detach())"
+        )
+    try:
+        return np.from_dlpack(value)
+    except (BufferError, RuntimeError, TypeError) as error:
+        raise DTypeError(
+            f"{operation}: {argument} cannot be used as a NumPy array: {_describe(value)} ({error})"
+        ) from error
+
+
+def _describe(value: Any) -> str:
+    kind = type(value)
+    details = [
+        f"{name}={found}" for name in ("dtype", "device") if (found := getattr(value, name, None))
+    ]
+    return f"{kind.__module__}.{kind.__qualname__}({', '.join(details)})"
+
+
+def _to_framework_of(value: Any) -> Return:
+    framework = type(value).__module__.partition(".")[0]
+    if framework == "torch":
+        result: Return = sys.modules["torch"].from_dlpack
+        return result
+    if framework in ("jax", "jaxlib"):
+        return lambda array: sys.modules["jax"].numpy.from_dlpack(array)
+    if framework == "tensorflow":
+        return lambda array: sys.modules["tensorflow"].convert_to_tensor(array)
+    return _unchanged
+
+
+def require_float(operation: str, argument: str, array: Array) -> Array:
+    """Return the array such that the core can address it: float32 or float64, aligned.
+
+    Strides may be anything that is a whole number of elements; rarer arrays are copied.
+    """
+    if array.dtype != np.float32 and array.dtype != np.float64:
+        raise DTypeError(
+            f"{operation}: {argument} must be float32 or float64, got {array.dtype}"
+            + ("; convert it, for example with .astype(np.float32)" if array.dtype != object else "")
+        )
+    if array.flags.c_contiguous and array.flags.aligned:
+        return array
+    if not array.flags.aligned or any(step % array.itemsize for step in array.strides):
+        return np.array(array, order="C")
+    return array
+
+
+def check_out(
+    operation: str, out: Any, shape: tuple[int, ...], dtype: np.dtype[Any], *inputs: Array | None
+) -> Array:
+    """Return `out` as an array that a result of this shape and dtype can be written to."""
+    array, _ = from_caller(operation, "out", out)
+    if not isinstance(out, np.ndarray) and not hasattr(out, "__dlpack__"):
+        raise DTypeError(f"{operation}: out must be an array, got {type(out).__name__}")
+    if array.shape != shape:
+        raise ShapeError(f"{operation}: out must have the shape {shape}, got {array.shape}")
+    if array.dtype != dtype:
+        raise DTypeError(f"{operation}: out must be {dtype} like the input, got {array.dtype}")
+    if not array.flags.writeable:
+        raise ArgumentError(f"{operation}: out is read-only")
+    if not array.flags.aligned or any(step % array.itemsize for step in array.strides):
+        raise ArgumentError(
+            f"{operation}: out must be aligned, with strides of whole elements, "
+            f"got strides of {array.strides} bytes"
+        )
+    if np.prod(shape) > 1 and _overlaps_itself(array):
+        raise ArgumentError(f"{operation}: elements of out share memory with one another")
+    for other in inputs:
+        if other is not None and _overlap(array, other):
+            raise ArgumentError(f"{operation}: out must not share memory with an input")
+    return array
+
+
+def _overlap(a: Array, b: Array) -> bool:
+    if not np.may_share_memory(a, b):
+        return False
+    try:
+        return np.shares_memory(a, b, max_work=10_000)
+    except np.exceptions.TooHardError:
+        return True
+
+
+def _overlaps_itself(array: Array) -> bool:
+    # A broadcast or sliding view. Sorted by stride, each axis must step over all smaller ones.
+    reach = array.itemsize
+    for step, count in sorted(
+        (abs(step), count) for step, count in zip(array.strides, array.shape, strict=True)
+        if count > 1
+    ):
+        if step < reach:
+            return True
+        reach = step * (count - 1) + reach
+    return False

@@ -1,0 +1,494 @@
+"""The shell: parse, one call, print.
+
+Every command is a thin layer over one public function. What is heavy is imported by the command
+that uses it, so that ``attar --help`` is not kept waiting for Matplotlib.
+"""
+
+import dataclasses
+import gc
+import json
+import os
+import re
+import signal
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import App, CycloptsError, Group, Parameter
+
+from attar.errors import ArgumentError, AttarError
+
+if TYPE_CHECKING:
+    from attar.extraction import Extraction, ExtractionSpec, ExtractionStats, MapStats
+
+__all__ = ["main"]
+
+DONE, USAGE, SOME_FAILED, INTERRUPTED = 0, 2, 3, 130
+_SCHEMA = "attar.extract/1"
+_OWN_SUFFIX = "-attar"
+
+_EPILOGUE = (
+    "Exit status: 0 all done · 2 the command is wrong, nothing was done · 3 at least one image "
+    "failed, the others are done · 130 interrupted."
+)
+
+
+def _version() -> str:
+    from attar import __version__
+
+    return __version__
+
+
+app = App(
+    name="attar",
+    help="The base of a convnet as a tool: filter, detect, condense.",
+    help_epilogue=_EPILOGUE,
+    help_format="markdown",
+    suppress_keyboard_interrupt=False,
+    version=_version,
+    default_parameter=Parameter(negative=()),
+)
+app.register_install_completion_command(
+    help="Install completion for your shell (bash, zsh, fish, PowerShell)."
+)
+
+_STEPS = Group("Filter, detect, condense", sort_key=1)
+_FILES = Group("In and out", sort_key=2)
+
+
+@app.command(usage="Usage: attar extract [OPTIONS] IMAGE...", help_epilogue=_EPILOGUE)
+def extract(
+    *images: Annotated[str, Parameter(name="IMAGE", show_default=False)],
+    kernel: Annotated[
+        str, Parameter(group=_STEPS, allow_leading_hyphen=True, metavar='NAME|FILE.npy|"ROWS"')
+    ] = "edge",
+    conv_stride: Annotated[str, Parameter(group=_STEPS, metavar="N|VxH")] = "1",
+    conv_padding: Annotated[
+        str, Parameter(group=_STEPS, allow_leading_hyphen=True, metavar="same|valid|T,B,L,R")
+    ] = "same",
+    activation: Annotated[Literal["relu", "none"], Parameter(group=_STEPS)] = "relu",
+    pool: Annotated[Literal["max", "average", "none"], Parameter(group=_STEPS)] = "max",
+    pool_size: Annotated[str, Parameter(group=_STEPS, metavar="N|VxH")] = "2",
+    pool_stride: Annotated[str | None, Parameter(group=_STEPS, metavar="N|VxH")] = None,
+    pool_padding: Annotated[
+        str, Parameter(group=_STEPS, allow_leading_hyphen=True, metavar="same|valid|T,B,L,R")
+    ] = "same",
+    color: Annotated[Literal["gray", "rgb"], Parameter(group=_FILES)] = "gray",
+    output: Annotated[
+        str | None, Parameter(name=["--output", "-o"], group=_FILES, metavar="FILE|FOLDER|PATTERN")
+    ] = None,
+    as_json: Annotated[bool, Parameter(name="--json", group=_FILES, show_default=False)] = False,
+    max_pixels: Annotated[int, Parameter(group=_FILES, metavar="N")] = 200_000_000,
+) -> int:
+    """Filter an image with a kernel, detect the feature, condense the map.
+
+    Writes a picture of the sequence for each image, and prints the sizes, the dead space and
+    the intensification.
+
+        attar extract photo.jpg
+        attar extract photo.jpg --kernel "-1 0 1; -2 0 2; -1 0 1" -o edges.svg
+        attar extract holiday/ -o "maps/{stem}.npz" --json > numbers.json
+
+    Parameters
+    ----------
+    images
+        Pictures, and folders of pictures (with their sub-folders; pictures that attar wrote
+        there, *-attar.png, are left out).
+    kernel
+        A name, a .npy file of shape (kh, kw) or (kh, kw, C, K), or the numbers in rows:
+        "-1 -1 -1; -1 8 -1; -1 -1 -1". Names: edge laplacian log identity sharpen emboss blur
+        blur_5 box, and sobel prewitt scharr behind bottom_ top_ left_ or right_.
+    conv_stride
+        Step of the kernel in pixels: one number, or vertical x horizontal, as in 2x1.
+    conv_padding
+        Zeros around the image: as many as keep its size (same), none (valid), or as many as
+        you say, at the top,bottom,left,right.
+    activation
+        What detects: relu keeps positive responses, none keeps all.
+    pool
+        What condenses: the maximum or the average of a window, or none.
+    pool_size
+        The window in pixels: one number, or vertical x horizontal.
+    pool_stride
+        Step of the window. Default: its size.
+    pool_padding
+        As --conv-padding, for the window. It never sees the padding, only fewer pixels.
+    color
+        gray filters the brightness; rgb filters each channel and averages the three results.
+    output
+        Where results go, replacing files of that name. The suffix says what is written: .png
+        .svg .pdf the picture, .npy the condensed map, .npz all maps and numbers. A folder gets
+        one picture per image; a name with {stem} in it is filled in for each image. Default:
+        {stem}-attar.png in the current folder.
+    as_json
+        Print one JSON document instead of the table.
+    max_pixels
+        Refuse pictures of more pixels than this, before they are decoded.
+    """
+    if not images:
+        raise ArgumentError("extract: which image? Name pictures or folders: attar extract IMAGE")
+    options: dict[str, Any] = {
+        "conv_stride": _counts("--conv-stride", conv_stride),
+        "conv_padding": _padding("--conv-padding", conv_padding),
+        "activation": activation,
+        "pool": pool,
+        "pool_size": _counts("--pool-size", pool_size),
+        "pool_stride": None if pool_stride is None else _counts("--pool-stride", pool_stride),
+        "pool_padding": _padding("--pool-padding", pool_padding),
+    }
+    if max_pixels < 1:
+        raise ArgumentError(f"--max-pixels is {max_pixels}; accepted is a number of at least 1")
+    weights, spec = _check_once(kernel, options)
+    files, failed = _list(images)
+    targets = _targets(files, output)
+
+    def run(file: Path) -> "Extraction":
+        from attar.extraction import extract as run_extract
+        from attar.images import read_image
+
+        image = read_image(file, color=color, max_pixels=max_pixels)
+        return run_extract(image, weights, **options)
+
+    outcomes = failed + list(_outcomes(files, targets, run))
+    for outcome in outcomes:
+        if outcome.error is not None:
+            print(f"attar: {outcome.path}: {outcome.error}", file=sys.stderr)
+    if as_json:
+        print(json.dumps(_document(spec, color, outcomes), indent=2, allow_nan=False))
+    else:
+        print(_report([outcome for outcome in outcomes if outcome.stats is not None]), end="")
+    return SOME_FAILED if any(outcome.error is not None for outcome in outcomes) else DONE
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Outcome:
+    """What became of one image: its numbers and where they went, or why not."""
+
+    path: str
+    shapes: dict[str, list[int]] | None = None
+    stats: "ExtractionStats | None" = None
+    output: Path | None = None
+    error: str | None = None
+
+
+def _counts(option: str, text: str) -> int | tuple[int, int]:
+    """Parse ``2`` or ``2x1``."""
+    found = re.fullmatch(r"\s*(\d+)\s*(?:[x×,]\s*(\d+)\s*)?", text)
+    if found is None or "0" in {number.lstrip("0") or "0" for number in found.groups() if number}:
+        raise ArgumentError(
+            f"{option} is {text!r}; accepted are a whole number of at least 1, or two of them, "
+            "vertical x horizontal, as in 2x1"
+        )
+    first, second = found.groups()
+    return int(first) if second is None else (int(first), int(second))
+
+
+def _padding(option: str, text: str) -> str | tuple[tuple[int, int], tuple[int, int]]:
+    """Parse ``same``, ``valid`` or ``top,bottom,left,right``."""
+    if text.strip().lower() in ("same", "valid"):
+        return text.strip().lower()
+    if re.fullmatch(r"\s*\d+(\s*,\s*\d+){3}\s*", text):
+        top, bottom, left, right = (int(number) for number in text.split(","))
+        return (top, bottom), (left, right)
+    raise ArgumentError(
+        f"{option} is {text!r}; accepted are same, valid, and top,bottom,left,right in whole "
+        "numbers, as in 1,1,2,2"
+    )
+
+
+def _check_once(kernel: str, options: dict[str, Any]) -> "tuple[Any, ExtractionSpec]":
+    """Check what does not depend on an image; return the kernel, its text parsed, and the spec."""
+    from attar.extraction import resolve
+    from attar.kernels import parse_kernel
+
+    weights = parse_kernel(kernel)
+    spec = resolve(kernel, weights.shape, **options)
+    return (weights if spec.kernel is None else kernel), spec
+
+
+def _list(named: Iterable[str]) -> tuple[list[Path], list[_Outcome]]:
+    """Return the images that were named, each once, and an outcome for each name without any."""
+    from attar.images import list_images
+
+    files: dict[Path, Path] = {}
+    failed = []
+    for name in named:
+        try:
+            found = list_images(name)
+        except (AttarError, OSError) as error:
+            failed.append(_Outcome(name, error=_reason(error, name)))
+            continue
+        if Path(name).is_dir():
+            # A second run over the folder is about the same pictures as the first.
+            found = [file for file in found if not file.stem.endswith(_OWN_SUFFIX)] or found
+        for file in found:
+            files.setdefault(file.resolve(), file)
+    return list(files.values()), failed
+
+
+def _targets(files: Sequence[Path], output: str | None) -> list[Path]:
+    """Return where the result of each image goes: one name each, and none of the images."""
+    pattern = _pattern(output, len(files))
+    targets = [Path(pattern.replace("{stem}", label)) for label in _labels(files)]
+    sources = {file.resolve(): file for file in files}
+    for target in targets:
+        if target.resolve() in sources:
+            raise ArgumentError(
+                f"--output: {target} is one of the images and would be overwritten; "
+                "choose another name or folder"
+            )
+    return targets
+
+
+def _pattern(output: str | None, count: int) -> str:
+    """Return `output` as a file name with ``{stem}`` where the image's name goes."""
+    from attar.extraction import SUFFIXES
+
+    default = f"{{stem}}{_OWN_SUFFIX}.png"
+    if output is None:
+        return default
+    suffix = Path(output).suffix.lower()
+    is_folder = output.endswith(("/", os.sep)) or Path(output).is_dir()
+    if is_folder or (not suffix and "{stem}" not in output):
+        return str(Path(output) / default)
+    if suffix not in SUFFIXES:
+        raise ArgumentError(
+            f"--output: the suffix of {output!r} does not say what to write; accepted are "
+            f"{', '.join(SUFFIXES)}, or a folder (end its name with /)"
+        )
+    if count > 1 and "{stem}" not in output:
+        raise ArgumentError(
+            f"--output: {output!r} is one file and there are {count} images; name a folder, or "
+            f"put {{stem}} where the name of the image goes, as in {{stem}}{suffix}"
+        )
+    return output
+
+
+def _labels(files: Sequence[Path]) -> list[str]:
+    """Return a name for each image: its stem, with as much more as tells it from the others.
+
+    Upper and lower case count as one, since they are on the file systems of macOS and Windows.
+    """
+    labels: list[str] = []
+    taken: set[str] = set()
+    stems = [file.stem.casefold() for file in files]
+    # The plain names go first, so that no longer name takes one of them.
+    shared = (
+        {stem for stem in stems if stems.count(stem) > 1} if len(set(stems)) < len(stems) else set()
+    )
+    taken.update(stem for stem in stems if stem not in shared)
+    for file, stem in zip(files, stems, strict=True):
+        if stem not in shared:
+            labels.append(file.stem)
+            continue
+        label = next(name for name in _longer_names(file) if name.casefold() not in taken)
+        taken.add(label.casefold())
+        labels.append(label)
+    return labels
+
+
+def _longer_names(file: Path) -> Iterator[str]:
+    parent = file.resolve().parent.name
+    kind = file.suffix.lstrip(".").lower()
+    yield f"{parent}-{file.stem}"
+    yield f"{parent}-{file.stem}-{kind}"
+    number = 2
+    while True:
+        yield f"{parent}-{file.stem}-{kind}-{number}"
+        number += 1
+
+
+def _outcomes(
+    files: Sequence[Path], targets: Sequence[Path], run: Callable[[Path], "Extraction"]
+) -> Iterator[_Outcome]:
+    """Extract from each image and save, with a progress bar where a person would see one."""
+    with _progress(len(files)) as advance:
+        for file, target in zip(files, targets, strict=True):
+            yield _outcome(file, target, run)
+            gc.enable()
+            advance()
+
+
+def _outcome(file: Path, target: Path, run: Callable[[Path], "Extraction"]) -> _Outcome:
+    try:
+        result = run(file)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        result.save(target)
+    except (AttarError, OSError, MemoryError) as error:
+        # A full disk, or a folder that may not be written to, concerns this file alone: the
+        # next one may be smaller or go elsewhere.
+        return _Outcome(str(file), error=_reason(error, str(file)))
+    maps = {
+        "image": result.image,
+        "filter": result.filter,
+        "detect": result.detect,
+        "condense": result.condense,
+    }
+    shapes = {name: list(values.shape) for name, values in maps.items() if values is not None}
+    return _Outcome(str(file), shapes=shapes, stats=result.stats, output=target)
+
+
+def _reason(error: BaseException, path: str) -> str:
+    """Return why it failed, without the path that is printed in front of it."""
+    if isinstance(error, MemoryError):
+        return "there is not enough memory for it"
+    text = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, OSError) and not isinstance(error, AttarError) and error.strerror:
+        text = f"cannot write {error.filename}: {error.strerror}"
+    beginnings = ("cannot read ", "no picture at ")
+    for prefix in (f"{words}{name}: " for words in beginnings for name in (path, repr(path))):
+        text = text.removeprefix(prefix)
+    return text
+
+
+@contextmanager
+def _progress(count: int) -> Iterator[Callable[[], None]]:
+    """Yield what to call after each image."""
+    if count < 2 or not sys.stderr.isatty():
+        yield lambda: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    bar = Progress(
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )
+    with bar:
+        task = bar.add_task("", total=count)
+        yield lambda: bar.advance(task)
+
+
+def _document(spec: "ExtractionSpec", color: str, outcomes: Sequence[_Outcome]) -> dict[str, Any]:
+    """Return the JSON document. Its shape changes only together with the schema's number."""
+    return {
+        "schema": _SCHEMA,
+        "color": color,
+        "spec": spec.as_dict(),
+        "images": [
+            {
+                "path": outcome.path,
+                "ok": outcome.error is None,
+                "sizes": outcome.shapes,
+                "stats": None if outcome.stats is None else outcome.stats.as_dict(),
+                "output": None if outcome.output is None else str(outcome.output),
+                "error": outcome.error,
+            }
+            for outcome in outcomes
+        ],
+    }
+
+
+def _report(outcomes: Sequence[_Outcome]) -> str:
+    """Return what a person reads: a paragraph for one image, a table for several."""
+    if len(outcomes) == 1:
+        return _paragraph(outcomes[0])
+    return _table(outcomes) if outcomes else ""
+
+
+def _paragraph(outcome: _Outcome) -> str:
+    stats, shapes = outcome.stats, outcome.shapes
+    assert stats is not None
+    assert shapes is not None
+    dead = {"detect": _dead(stats.detect), "condense": _dead(stats.condense)}
+    rows = [
+        (f"  {name}", _size(shape), f"dead space {dead[name]}" if name in dead else "")
+        for name, shape in shapes.items()
+    ]
+    lines = [outcome.path, *_aligned(rows)]
+    if stats.intensification is not None:
+        lines[-1] += f"   intensification {stats.intensification:.2f}×"
+    return "\n".join([*lines, f"  → {outcome.output}", ""])
+
+
+def _table(outcomes: Sequence[_Outcome]) -> str:
+    rows = [("image", "size", "condensed", "dead space", "intensification", "written to")]
+    for outcome in outcomes:
+        stats, shapes = outcome.stats, outcome.shapes
+        assert stats is not None
+        assert shapes is not None
+        change = f"{_dead(stats.detect)} → {_dead(stats.condense)}"
+        gain = "" if stats.intensification is None else f"{stats.intensification:.2f}×"
+        sizes = _size(shapes["image"]), _size(shapes["condense"])
+        rows.append((outcome.path, *sizes, change, gain, str(outcome.output)))
+    return "\n".join([*_aligned(rows), ""])
+
+
+def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """Return the rows with their columns aligned, three spaces apart."""
+    from rich.cells import cell_len  # A Chinese character is two cells wide.
+
+    widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "   ".join(
+            text + " " * (width - cell_len(text)) for text, width in zip(row, widths, strict=True)
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def _size(shape: Sequence[int]) -> str:
+    return " × ".join(map(str, shape))
+
+
+def _dead(stats: "MapStats | None") -> str:
+    if stats is None or stats.dead_space is None:
+        return "?"
+    return f"{100 * stats.dead_space:.1f} %"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the ``attar`` command.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        The arguments after the program's name; those of this process by default.
+
+    Returns
+    -------
+    int
+        The exit status: 0 done, 2 wrong usage, 3 some images failed, 130 interrupted.
+
+    Examples
+    --------
+    >>> main(["--version"])
+    0.1.0
+    0
+    """
+    if argv is None:
+        argv = sys.argv[1:]
+        # Imports make many objects and no garbage: collecting it takes 40 of 600 ms. It is on
+        # again after the first image, since figures are garbage that only a collection frees.
+        gc.disable()
+        # A terminal of another encoding gets \\u2192 for an arrow, not an exception.
+        for stream in (sys.stdout, sys.stderr):
+            if hasattr(stream, "reconfigure"):
+                stream.reconfigure(errors="backslashreplace")
+    try:
+        status = app(
+            list(argv), exit_on_error=False, print_error=False, result_action="return_value"
+        )
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        print("attar: interrupted; finished results are kept", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        return _closed_pipe()
+    except (CycloptsError, AttarError, OSError) as error:
+        command = "attar extract" if "extract" in argv[:1] else "attar"
+        print(f"attar: {error}\nTry: {command} --help", file=sys.stderr)
+        return USAGE
+    return status if isinstance(status, int) else DONE
+
+
+def _closed_pipe() -> int:
+    """Leave quietly when the reader of our output is gone, as in ``attar … | head -1``."""
+    # Python flushes stdout once more at its exit, and would complain.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 128 + getattr(signal, "SIGPIPE", 13)

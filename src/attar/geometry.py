@@ -1,0 +1,276 @@
+"""Windows: padding and output sizes, as pure arithmetic.
+
+An operation slides a window along each spatial axis. `Axis` is one such axis with everything
+resolved: output o looks at the inputs ``o * stride - pad_before + k * dilation`` for k in
+[0, window). The rules that lead to it are TensorFlow's for ``"SAME"`` and ``"VALID"`` and
+PyTorch's for ``ceil_mode``.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from typing import Any, NamedTuple, TypeAlias
+
+from attar.errors import ArgumentError, DTypeError, ShapeError
+
+__all__ = [
+    "Axis",
+    "Padding",
+    "conv_axes",
+    "freeze",
+    "parse_padding",
+    "pool_axes",
+    "spatial_values",
+]
+
+Padding: TypeAlias = str | tuple[tuple[int, int], ...]
+"""``"SAME"``, ``"VALID"`` or one (before, after) pair for each spatial axis."""
+
+
+class Axis(NamedTuple):
+    """A window that slides along one axis.
+
+    Attributes
+    ----------
+    size : int
+        Inputs along the axis.
+    window, stride, dilation : int
+        Taps of the window, steps from output to output and from tap to tap.
+    pad_before, pad_after : int
+        Cells of padding at the two ends.
+    out : int
+        Outputs along the axis.
+
+    Examples
+    --------
+    >>> axis = Axis(size=5, window=3, stride=2, dilation=1, pad_before=1, pad_after=1, out=3)
+    >>> [axis.taps(o) for o in range(axis.out)]
+    [[-1, 0, 1], [1, 2, 3], [3, 4, 5]]
+    """
+
+    size: int
+    window: int
+    stride: int
+    dilation: int
+    pad_before: int
+    pad_after: int
+    out: int
+
+    @property
+    def extent(self) -> int:
+        """Inputs from the first to the last tap of one window."""
+        return (self.window - 1) * self.dilation + 1
+
+    def taps(self, o: int) -> list[int]:
+        """Positions that output `o` looks at; those outside [0, size) are padding."""
+        first = o * self.stride - self.pad_before
+        return [first + k * self.dilation for k in range(self.window)]
+
+    def sees_a_value(self, o: int) -> bool:
+        """Whether any tap of output `o` falls on an input."""
+        return any(0 <= at < self.size for at in self.taps(o))
+
+
+def freeze(operation: str, argument: str, value: Any) -> Any:
+    """Turn lists and arrays, at any depth, into tuples: what a cache of plans needs.
+
+    A cache takes 1.0 for 1, so numbers that are not whole are refused here already.
+    """
+    if value is None or type(value) is int or type(value) is str:
+        return value
+    if isinstance(value, list | tuple):
+        return tuple(freeze(operation, argument, item) for item in value)
+    if hasattr(value, "tolist"):
+        return freeze(operation, argument, value.tolist())
+    return _whole_number(operation, argument, value, value)
+
+
+def _whole_number(operation: str, argument: str, value: Any, received: Any) -> int:
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        return operator.index(value)
+    except TypeError:
+        raise DTypeError(
+            f"{operation}: {argument} must be whole numbers, got {received!r}"
+        ) from None
+
+
+def spatial_values(
+    operation: str, argument: str, value: Any, dims: int, channels_first: bool
+) -> tuple[int, ...]:
+    """One number, at least 1, for each of `dims` spatial axes.
+
+    Accepts a number for all of them, one for each, or one for each axis of the array (in the
+    array's own order), where those for batch and channels must be 1.
+
+    Examples
+    --------
+    >>> spatial_values("conv2d", "strides", 2, 2, channels_first=False)
+    (2, 2)
+    >>> spatial_values("conv2d", "strides", (1, 1, 2, 3), 2, channels_first=True)
+    (2, 3)
+    """
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        numbers = tuple(_whole_number(operation, argument, item, value) for item in value)
+    else:
+        numbers = (_whole_number(operation, argument, value, value),)
+    if len(numbers) == 1:
+        numbers *= dims
+    elif len(numbers) == dims + 2:
+        spatial = slice(2, None) if channels_first else slice(1, -1)
+        others = numbers[:2] if channels_first else (numbers[0], numbers[-1])
+        if others != (1, 1):
+            raise ArgumentError(
+                f"{operation}: {argument} must be 1 for batch and channels, got {value!r}"
+            )
+        numbers = numbers[spatial]
+    if len(numbers) != dims:
+        raise ArgumentError(
+            f"{operation}: {argument} must be one number, {dims} (the spatial axes) or "
+            f"{dims + 2} (all axes), got {value!r}"
+        )
+    if min(numbers) < 1:
+        raise ArgumentError(f"{operation}: {argument} must be at least 1, got {value!r}")
+    return numbers
+
+
+def parse_padding(
+    operation: str, argument: str, padding: Any, dims: int, channels_first: bool
+) -> Padding:
+    """Padding as ``"SAME"``, ``"VALID"`` or a pair for each of `dims` spatial axes.
+
+    Pairs may be given for the spatial axes alone or for all axes in the array's own order, as in
+    `tf.nn`; batch and channels must then have ``(0, 0)``.
+
+    Examples
+    --------
+    >>> parse_padding("pool", "padding", "same", 2, channels_first=False)
+    'SAME'
+    >>> parse_padding("conv2d", "padding", ((0, 0), (1, 1), (2, 0), (0, 0)), 2, False)
+    ((1, 1), (2, 0))
+    """
+    if isinstance(padding, str) and padding.upper() in ("SAME", "VALID"):
+        return padding.upper()
+    try:
+        if isinstance(padding, str):
+            raise TypeError
+        pairs = tuple((operator.index(a), operator.index(b)) for a, b in padding)
+    except (TypeError, ValueError):
+        raise ArgumentError(
+            f"{operation}: {argument} must be 'SAME', 'VALID' or {dims} pairs "
+            f"(before, after), got {padding!r}"
+        ) from None
+    if len(pairs) == dims + 2:
+        others = pairs[:2] if channels_first else (pairs[0], pairs[-1])
+        if others != ((0, 0), (0, 0)):
+            raise ArgumentError(
+                f"{operation}: {argument} must be (0, 0) for batch and channels, got {padding!r}"
+            )
+        pairs = pairs[2:] if channels_first else pairs[1:-1]
+    if len(pairs) != dims:
+        raise ArgumentError(
+            f"{operation}: {argument} must be 'SAME', 'VALID', {dims} pairs (the spatial axes) "
+            f"or {dims + 2} pairs (all axes), got {padding!r}"
+        )
+    if min(min(pair) for pair in pairs) < 0:
+        raise ArgumentError(f"{operation}: {argument} must not be negative, got {padding!r}")
+    return pairs
+
+
+def _axis(
+    size: int, window: int, stride: int, dilation: int, padding: str | tuple[int, int],
+    ceil_mode: bool,
+) -> Axis:
+    extent = (window - 1) * dilation + 1
+    if padding == "SAME":
+        # TensorFlow: as many outputs as strides; the odd cell goes to the end.
+        # https://www.tensorflow.org/api_docs/python/tf/nn#notes_on_padding_2
+        out = -(-size // stride)
+        total = max((out - 1) * stride + extent - size, 0)
+        return Axis(size, window, stride, dilation, total // 2, total - total // 2, out)
+    before, after = (0, 0) if isinstance(padding, str) else padding
+    room = size + before + after - extent
+    out = room // stride + 1
+    if ceil_mode and room >= 0:
+        out = -(-room // stride) + 1
+        # PyTorch: the last window must start inside the input or the padding before it.
+        if (out - 1) * stride >= size + before:
+            out -= 1
+    return Axis(size, window, stride, dilation, before, after, out)
+
+
+def _axes(
+    operation: str,
+    sizes: tuple[int, ...],
+    windows: tuple[int, ...],
+    strides: tuple[int, ...],
+    dilations: tuple[int, ...],
+    padding: Padding,
+    ceil_mode: bool = False,
+) -> tuple[Axis, ...]:
+    axes = tuple(
+        _axis(size, window, stride, dilation,
+              padding if isinstance(padding, str) else padding[i], ceil_mode)
+        for i, (size, window, stride, dilation) in enumerate(
+            zip(sizes, windows, strides, dilations, strict=True)
+        )
+    )
+    if min(axis.size for axis in axes) < 1 or min(axis.out for axis in axes) < 1:
+        extents = tuple(axis.extent for axis in axes)
+        dilated = f" (dilated: {extents})" if extents != windows else ""
+        raise ShapeError(
+            f"{operation}: a window of {windows}{dilated} does not fit into the spatial size "
+            f"{sizes} with padding {padding!r}; use a smaller window or more padding"
+        )
+    return axes
+
+
+def conv_axes(
+    operation: str,
+    sizes: tuple[int, ...],
+    windows: tuple[int, ...],
+    strides: tuple[int, ...],
+    dilations: tuple[int, ...],
+    padding: Padding,
+) -> tuple[Axis, ...]:
+    """Resolve the axes of a convolution.
+
+    Examples
+    --------
+    >>> [axis.out for axis in conv_axes("conv2d", (7, 8), (3, 3), (2, 2), (1, 1), "VALID")]
+    [3, 3]
+    """
+    return _axes(operation, sizes, windows, strides, dilations, padding)
+
+
+def pool_axes(
+    operation: str,
+    sizes: tuple[int, ...],
+    windows: tuple[int, ...],
+    strides: tuple[int, ...],
+    dilations: tuple[int, ...],
+    padding: Padding,
+    ceil_mode: bool = False,
+) -> tuple[Axis, ...]:
+    """Resolve the axes of a pool; every window must see at least one input.
+
+    Examples
+    --------
+    >>> axes = pool_axes("pool", (5, 4), (2, 2), (2, 2), (1, 1), "SAME")
+    >>> [(axis.out, axis.pad_after) for axis in axes]
+    [(3, 1), (2, 0)]
+    """
+    axes = _axes(operation, sizes, windows, strides, dilations, padding, ceil_mode)
+    for i, axis in enumerate(axes):
+        lead = range(min(axis.out, -(-axis.pad_before // axis.stride)))
+        tail = range(max(0, (axis.size + axis.pad_before - 1) // axis.stride + 1), axis.out)
+        for o in (*lead, *tail):
+            if not axis.sees_a_value(o):
+                raise ShapeError(
+                    f"{operation}: window {o} along spatial axis {i} sees nothing but padding "
+                    f"(size {sizes}, window {windows}, strides {strides}, dilations {dilations}, "
+                    f"padding {padding!r}); use less padding"
+                )
+    return axes

@@ -1,0 +1,516 @@
+"""Filter, detect, condense as functions, with tf.nn's names, argument order and meaning.
+
+Arrays are float32 or float64, from NumPy or anything with ``__dlpack__`` on the CPU; the answer
+comes back as what the input was. Every function takes ``out``, an array to write the answer to.
+``name`` is accepted where tf.nn has it, so that calls need no change, and has no effect.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from attar import _core
+from attar.arrays import Array, check_out, from_caller, require_float
+from attar.errors import ArgumentError, DTypeError, ShapeError
+from attar.geometry import Axis, conv_axes, freeze, parse_padding, pool_axes, spatial_values
+
+__all__ = ["conv2d", "extract", "pool", "relu"]
+
+_CHANNELS_LAST = {1: "NWC", 2: "NHWC", 3: "NDHWC"}
+_CHANNELS_FIRST = {1: "NCW", 2: "NCHW", 3: "NCDHW"}
+_POOLING_TYPES = {"MAX": "MAX", "AVG": "AVG", "AVERAGE": "AVG"}
+
+
+def conv2d(
+    input: Any,
+    filters: Any,
+    strides: Any,
+    padding: Any,
+    data_format: str = "NHWC",
+    dilations: Any = None,
+    name: str | None = None,
+    *,
+    bias: Any = None,
+    out: Any = None,
+) -> Any:
+    """Filter: slide each kernel over the image and sum the products.
+
+    As in every convnet this is a cross-correlation: the kernel is not flipped.
+
+    Parameters
+    ----------
+    input : (N, H, W, C) array of float32 or float64, or (N, C, H, W) for ``"NCHW"``
+    filters : (kh, kw, C / groups, K) array of the input's dtype
+        The number of groups follows from the channels: group g of the K filters sees group g of
+        the C channels.
+    strides : int, or 1, 2 or 4 ints
+        Steps along height and width.
+    padding : {"SAME", "VALID"} or pairs
+        In any case, with TensorFlow's meaning: ``"SAME"`` pads with zeros so that there are
+        ``ceil(size / stride)`` outputs, the odd cell at the bottom and right. Or
+        ``[[top, bottom], [left, right]]``, or pairs for all four axes.
+    data_format : {"NHWC", "NCHW"}
+    dilations : int, or 1, 2 or 4 ints, optional
+        Steps from tap to tap.
+    name : str, optional
+        Ignored.
+    bias : (K,) array, optional
+        Added to each feature map.
+    out : array, optional
+        Where to write the answer; it must not overlap an input.
+
+    Returns
+    -------
+    (N, OH, OW, K) or (N, K, OH, OW), of the input's dtype. Products are summed in that dtype.
+
+    Raises
+    ------
+    ShapeError, ArgumentError (both ValueError), DTypeError (a TypeError)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from attar import nn
+    >>> image = np.eye(4, dtype=np.float32).reshape(1, 4, 4, 1)
+    >>> kernel = np.ones((2, 2, 1, 1), np.float32)
+    >>> nn.conv2d(image, kernel, strides=2, padding="VALID")[0, :, :, 0]
+    array([[2., 0.],
+           [0., 2.]], dtype=float32)
+    """
+    return _extract(
+        "nn.conv2d", input, filters, bias, out,
+        strides=strides, padding=padding, dilations=dilations, data_format=data_format,
+    )  # fmt: skip
+
+
+def relu(features: Any, name: str | None = None, *, out: Any = None) -> Any:
+    """Detect: keep what is positive, ``max(features, 0)``. NaN stays NaN.
+
+    Parameters
+    ----------
+    features : array of float32 or float64, any shape
+    name : str, optional
+        Ignored.
+    out : array, optional
+        Where to write the answer; it must not overlap `features`.
+
+    Returns
+    -------
+    Array of the same shape and dtype.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from attar import nn
+    >>> nn.relu(np.array([-1.5, 0.0, 2.0]))
+    array([0., 0., 2.])
+    """
+    x, give_back = from_caller("nn.relu", "features", features)
+    x = require_float("nn.relu", "features", x)
+    if out is None:
+        result = np.empty(x.shape, x.dtype)
+    else:
+        result = check_out("nn.relu", out, x.shape, x.dtype, x)
+    dense = result if result.flags.c_contiguous else np.empty(x.shape, x.dtype)
+    if dense.size:
+        _core.relu(np.ascontiguousarray(x), dense)
+    if dense is not result:
+        result[...] = dense
+    return give_back(result) if out is None else out
+
+
+def pool(
+    input: Any,
+    window_shape: Any,
+    pooling_type: str,
+    strides: Any = None,
+    padding: Any = "VALID",
+    data_format: str | None = None,
+    dilations: Any = None,
+    name: str | None = None,
+    *,
+    ceil_mode: bool = False,
+    count_include_pad: bool = False,
+    out: Any = None,
+) -> Any:
+    """Condense: the maximum or the mean of each window.
+
+    Padding never wins: a maximum is taken over, and a mean divides by, the real values that a
+    window sees. NaN propagates.
+
+    Parameters
+    ----------
+    input : (N, W, C), (N, H, W, C) or (N, D, H, W, C) array of float32 or float64
+        Or with the channels second, for ``"NCW"``, ``"NCHW"`` and ``"NCDHW"``.
+    window_shape : int, or one int for each spatial axis
+    pooling_type : {"MAX", "AVG"}
+    strides : int or ints, optional
+        1 by default, as in tf.nn. (Layers default to the window.)
+    padding : {"SAME", "VALID"} or pairs
+        As in `conv2d`.
+    data_format : str, optional
+        Channels last by default.
+    dilations : int or ints, optional
+    name : str, optional
+        Ignored.
+    ceil_mode : bool
+        Keep the last window also where it reaches over the end, with PyTorch's meaning.
+    count_include_pad : bool
+        Let a mean divide by the cells of padding too, with PyTorch's meaning.
+    out : array, optional
+        Where to write the answer; it must not overlap the input.
+
+    Returns
+    -------
+    Array of the input's layout and dtype. Means are summed in that dtype.
+
+    Raises
+    ------
+    ShapeError, ArgumentError (both ValueError), DTypeError (a TypeError)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from attar import nn
+    >>> image = np.arange(16, dtype=np.float32).reshape(1, 4, 4, 1)
+    >>> nn.pool(image, 2, "MAX", strides=2)[0, :, :, 0]
+    array([[ 5.,  7.],
+           [13., 15.]], dtype=float32)
+    """
+    operation = "nn.pool"
+    x, give_back = from_caller(operation, "input", input)
+    plan = _pool_plan(
+        x.shape,
+        freeze(operation, "window_shape", window_shape),
+        freeze(operation, "pooling_type", pooling_type),
+        freeze(operation, "strides", strides),
+        freeze(operation, "padding", padding),
+        freeze(operation, "data_format", data_format),
+        freeze(operation, "dilations", dilations),
+        bool(ceil_mode),
+        bool(count_include_pad),
+    )
+    x = require_float(operation, "input", x)
+    if out is None:
+        result = np.empty(plan.out_shape, x.dtype)
+    else:
+        result = check_out(operation, out, plan.out_shape, x.dtype, x)
+    if result.size:
+        _run_pool(plan.channels_last(x), plan.channels_last(result), plan.pools)
+    return give_back(result) if out is None else out
+
+
+def extract(
+    input: Any,
+    filters: Any,
+    bias: Any = None,
+    *,
+    strides: Any = 1,
+    padding: Any = "SAME",
+    dilations: Any = 1,
+    activation: str | None = "relu",
+    window_shape: Any = 2,
+    pooling_type: str | None = "MAX",
+    pool_strides: Any = None,
+    pool_padding: Any = "SAME",
+    data_format: str = "NHWC",
+    out: Any = None,
+) -> Any:
+    """Filter, detect and condense in one pass.
+
+    The answer is that of `conv2d`, `relu` and `pool` one after the other, but the maps between
+    them are never written to memory.
+
+    Parameters
+    ----------
+    input : (N, H, W, C) array of float32 or float64, or (N, C, H, W) for ``"NCHW"``
+    filters : (kh, kw, C / groups, K) array of the input's dtype
+    bias : (K,) array, optional
+    strides, padding, dilations
+        Of the filter, as in `conv2d`.
+    activation : {"relu", None}
+    window_shape, pooling_type, pool_strides, pool_padding
+        Of the pool, as in `pool`, except that the stride is the window by default.
+        ``pooling_type=None`` stops before the pool.
+    data_format : {"NHWC", "NCHW"}
+    out : array, optional
+        Where to write the answer; it must not overlap an input.
+
+    Returns
+    -------
+    (N, OH, OW, K) or (N, K, OH, OW), of the input's dtype.
+
+    Raises
+    ------
+    ShapeError, ArgumentError (both ValueError), DTypeError (a TypeError)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from attar import nn
+    >>> image = np.zeros((1, 4, 4, 1), np.float32)
+    >>> image[:, :, 2:] = 1
+    >>> edge = np.array([[-1, 1]], np.float32).reshape(1, 2, 1, 1)
+    >>> nn.extract(image, edge)[0, :, :, 0]
+    array([[1., 0.],
+           [1., 0.]], dtype=float32)
+    """
+    if pooling_type is None:
+        pooling_type = "NONE"
+    elif pooling_type == "NONE":
+        raise ArgumentError("nn.extract: pooling_type must be 'MAX', 'AVG' or None, got 'NONE'")
+    return _extract(
+        "nn.extract", input, filters, bias, out,
+        strides=strides, padding=padding, dilations=dilations, data_format=data_format,
+        activation=activation, window_shape=window_shape, pooling_type=pooling_type,
+        pool_strides=pool_strides, pool_padding=pool_padding,
+    )  # fmt: skip
+
+
+# ------------------------------------------------------------------ resolve, then compute
+
+
+def _extract(
+    operation: str, input: Any, filters: Any, bias: Any, out: Any, *,
+    strides: Any, padding: Any, dilations: Any, data_format: Any, activation: Any = None,
+    window_shape: Any = None, pooling_type: Any = "NONE", pool_strides: Any = None,
+    pool_padding: Any = None,
+) -> Any:  # fmt: skip
+    x, give_back = from_caller(operation, "input", input)
+    weights, _ = from_caller(operation, "filters", filters)
+    plan = _extract_plan(
+        operation,
+        x.shape,
+        weights.shape,
+        freeze(operation, "strides", strides),
+        freeze(operation, "padding", padding),
+        freeze(operation, "dilations", dilations),
+        freeze(operation, "activation", activation),
+        freeze(operation, "window_shape", window_shape),
+        freeze(operation, "pooling_type", pooling_type),
+        freeze(operation, "pool_strides", pool_strides),
+        freeze(operation, "pool_padding", pool_padding),
+        freeze(operation, "data_format", data_format),
+    )
+    x = require_float(operation, "input", x)
+    weights = _like_input(operation, "filters", weights, x)
+    offsets: Array | None = None
+    if bias is not None:
+        offsets, _ = from_caller(operation, "bias", bias)
+        if offsets.shape != weights.shape[-1:]:
+            raise ShapeError(
+                f"{operation}: bias must have the shape {weights.shape[-1:]}, "
+                f"one value for each filter, got {offsets.shape}"
+            )
+        offsets = _like_input(operation, "bias", offsets, x)
+    if out is None:
+        result = np.empty(plan.out_shape, x.dtype)
+    else:
+        result = check_out(operation, out, plan.out_shape, x.dtype, x, weights, offsets)
+    if result.size:
+        _core.extract(
+            plan.channels_last(x), weights, offsets, plan.channels_last(result),
+            plan.y, plan.x, plan.pool, plan.relu,
+        )  # fmt: skip
+    return give_back(result) if out is None else out
+
+
+def _like_input(operation: str, argument: str, array: Array, input: Array) -> Array:
+    if array.dtype != input.dtype:
+        raise DTypeError(
+            f"{operation}: {argument} must be {input.dtype} like the input, got {array.dtype}"
+        )
+    return np.ascontiguousarray(array)
+
+
+class _ExtractPlan(NamedTuple):
+    y: _core.Axis
+    x: _core.Axis
+    pool: _core.Pool
+    relu: bool
+    out_shape: tuple[int, ...]
+    channels_first: bool
+
+    def channels_last(self, array: Array) -> Array:
+        return array.transpose(0, 2, 3, 1) if self.channels_first else array
+
+
+class _PoolPlan(NamedTuple):
+    pools: tuple[_core.Pool, ...]  # one for 1 or 2 spatial axes; for 3, the last two come first
+    out_shape: tuple[int, ...]
+    channels_first: bool
+
+    def channels_last(self, array: Array) -> Array:
+        return np.moveaxis(array, 1, -1) if self.channels_first else array
+
+
+def _is_channels_first(operation: str, data_format: str | None, dims: int) -> bool:
+    last, first = _CHANNELS_LAST[dims], _CHANNELS_FIRST[dims]
+    if data_format is None or data_format == last:
+        return False
+    if data_format == first:
+        return True
+    raise ArgumentError(
+        f"{operation}: data_format must be {last!r} or {first!r} for an input of rank "
+        f"{dims + 2}, got {data_format!r}"
+    )
+
+
+def _split(shape: tuple[int, ...], channels_first: bool) -> tuple[int, tuple[int, ...], int]:
+    """Batch, spatial sizes and channels of a shape."""
+    if channels_first:
+        return shape[0], shape[2:], shape[1]
+    return shape[0], shape[1:-1], shape[-1]
+
+
+def _join(n: int, sizes: tuple[int, ...], channels: int, channels_first: bool) -> tuple[int, ...]:
+    return (n, channels, *sizes) if channels_first else (n, *sizes, channels)
+
+
+def _core_pool(axes: tuple[Axis, ...], kind: str, count_include_pad: bool = False) -> _core.Pool:
+    y, x = axes
+    return _core.Pool(_core.Axis(*y), _core.Axis(*x), kind, count_include_pad)
+
+
+def _pooling_kind(operation: str, pooling_type: Any) -> str:
+    kind = _POOLING_TYPES.get(pooling_type.upper()) if isinstance(pooling_type, str) else None
+    if kind is None:
+        raise ArgumentError(
+            f"{operation}: pooling_type must be 'MAX' or 'AVG', got {pooling_type!r}"
+        )
+    return kind
+
+
+@lru_cache(maxsize=1024)
+def _extract_plan(
+    operation: str,
+    shape: tuple[int, ...],
+    filters_shape: tuple[int, ...],
+    strides: Any,
+    padding: Any,
+    dilations: Any,
+    activation: str | None,
+    window_shape: Any,
+    pooling_type: str | None,
+    pool_strides: Any,
+    pool_padding: Any,
+    data_format: str,
+) -> _ExtractPlan:
+    if len(shape) != 4:
+        raise ShapeError(f"{operation}: input must have rank 4, {data_format}, got shape {shape}")
+    if len(filters_shape) != 4:
+        raise ShapeError(
+            f"{operation}: filters must have rank 4, (height, width, channels, filters), "
+            f"got shape {filters_shape}"
+        )
+    first = _is_channels_first(operation, data_format, 2)
+    n, sizes, channels = _split(shape, first)
+    *windows, group_channels, count = filters_shape
+    if min(filters_shape) < 1:
+        raise ShapeError(f"{operation}: filters must not be empty, got shape {filters_shape}")
+    if channels < 1 or channels % group_channels or count % (channels // group_channels):
+        raise ShapeError(
+            f"{operation}: an input with {channels} channels does not fit filters of shape "
+            f"{filters_shape}; the third number must be {channels} (or divide it into groups "
+            "that also divide the fourth)"
+        )
+    if activation not in ("relu", None):
+        raise ArgumentError(f"{operation}: activation must be 'relu' or None, got {activation!r}")
+    y, x = conv_axes(
+        operation,
+        sizes,
+        (windows[0], windows[1]),
+        spatial_values(operation, "strides", strides, 2, first),
+        spatial_values(operation, "dilations", 1 if dilations is None else dilations, 2, first),
+        parse_padding(operation, "padding", padding, 2, first),
+    )
+    outs = (y.out, x.out)
+    kind = "NONE" if pooling_type == "NONE" else _pooling_kind(operation, pooling_type)
+    if kind == "NONE":
+        pools = pool_axes(operation, outs, (1, 1), (1, 1), (1, 1), "VALID")
+    else:
+        window = spatial_values(operation, "window_shape", window_shape, 2, first)
+        steps = window if pool_strides is None else pool_strides
+        pools = pool_axes(
+            operation,
+            outs,
+            window,
+            spatial_values(operation, "pool_strides", steps, 2, first),
+            (1, 1),
+            parse_padding(operation, "pool_padding", pool_padding, 2, first),
+        )
+    return _ExtractPlan(
+        _core.Axis(*y),
+        _core.Axis(*x),
+        _core_pool(pools, kind),
+        activation == "relu",
+        _join(n, tuple(axis.out for axis in pools), count, first),
+        first,
+    )
+
+
+@lru_cache(maxsize=1024)
+def _pool_plan(
+    shape: tuple[int, ...],
+    window_shape: Any,
+    pooling_type: Any,
+    strides: Any,
+    padding: Any,
+    data_format: str | None,
+    dilations: Any,
+    ceil_mode: bool,
+    count_include_pad: bool,
+) -> _PoolPlan:
+    operation = "nn.pool"
+    dims = len(shape) - 2
+    if dims not in _CHANNELS_LAST:
+        raise ShapeError(
+            f"{operation}: input must have rank 3, 4 or 5 (batch, 1 to 3 spatial axes, channels), "
+            f"got shape {shape}"
+        )
+    first = _is_channels_first(operation, data_format, dims)
+    n, sizes, channels = _split(shape, first)
+    kind = _pooling_kind(operation, pooling_type)
+    axes = pool_axes(
+        operation,
+        sizes,
+        spatial_values(operation, "window_shape", window_shape, dims, first),
+        spatial_values(operation, "strides", 1 if strides is None else strides, dims, first),
+        spatial_values(operation, "dilations", 1 if dilations is None else dilations, dims, first),
+        parse_padding(operation, "padding", padding, dims, first),
+        ceil_mode,
+    )
+    whole = Axis(1, 1, 1, 1, 0, 0, 1)
+    if dims == 1:
+        passes = [(whole, axes[0])]
+    elif dims == 2:
+        passes = [(axes[0], axes[1])]
+    else:
+        area = axes[1].out * axes[2].out
+        passes = [(axes[1], axes[2]), (axes[0], Axis(area, 1, 1, 1, 0, 0, area))]
+    return _PoolPlan(
+        tuple(_core_pool(pair, kind, count_include_pad) for pair in passes),
+        _join(n, tuple(axis.out for axis in axes), channels, first),
+        first,
+    )
+
+
+def _run_pool(x: Array, result: Array, pools: tuple[_core.Pool, ...]) -> None:
+    """Pool arrays of shape (N, *spatial, C) with any strides."""
+    if x.ndim == 3:
+        _core.pool(x[:, None], result[:, None], pools[0])
+    elif x.ndim == 4:
+        _core.pool(x, result, pools[0])
+    else:
+        # A maximum, and a mean over what a box window sees, can be taken plane by plane first.
+        n, depth, _, _, channels = x.shape
+        height, width = result.shape[2:4]
+        planes = np.empty((n, depth, height, width, channels), x.dtype)
+        for d in range(depth):
+            _core.pool(x[:, d], planes[:, d], pools[0])
+        columns = np.empty((n, result.shape[1], height * width, channels), x.dtype)
+        _core.pool(planes.reshape(n, depth, height * width, channels), columns, pools[1])
+        result[...] = columns.reshape(result.shape)

@@ -1,0 +1,148 @@
+"""Every operation in a few lines of NumPy: the definition, and the oracle of the tests.
+
+Nothing here is fast and nothing falls back to it. Arrays are channels-last, (N, *spatial, C),
+with any number of spatial axes; an `Axis` for each says where the windows lie.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attar.geometry import Axis
+
+__all__ = ["conv", "extract", "pool", "relu"]
+
+Array = NDArray[Any]
+
+
+def _windows(axes: Sequence[Axis]) -> Iterator[tuple[tuple[int, ...], list[list[int]]]]:
+    """Yield every output position with the input positions of its taps along each axis."""
+    for position in itertools.product(*(range(axis.out) for axis in axes)):
+        yield position, [axis.taps(o) for axis, o in zip(axes, position, strict=True)]
+
+
+def conv(input: Array, filters: Array, axes: Sequence[Axis], bias: Array | None = None) -> Array:
+    """Cross-correlate, padding with zeros: what convnets call a convolution.
+
+    ``out[n, o, k] = bias[k] + sum over taps t, channels c of input[n, at(o, t), c] * filters[t, c, k]``
+
+    Parameters
+    ----------
+    input : (N, *spatial, C)
+    filters : (*window, C / groups, K)
+        Group g of the filters sees group g of the channels.
+    bias : (K,), optional
+
+    Returns
+    -------
+    (N, *out, K), of the input's dtype.
+
+    Examples
+    --------
+    >>> row = np.array([1.0, 2.0, 4.0]).reshape(1, 3, 1)
+    >>> step = np.array([-1.0, 1.0]).reshape(2, 1, 1)
+    >>> conv(row, step, [Axis(3, 2, 1, 1, 0, 0, 2)]).ravel()
+    array([1., 2.])
+    """
+    channels, count = filters.shape[-2:]
+    groups = input.shape[-1] // channels
+    padded = np.pad(
+        input,
+        [(0, 0), *((axis.pad_before, axis.pad_after + axis.extent) for axis in axes), (0, 0)],
+    )
+    out = np.zeros((len(input), *(axis.out for axis in axes), count), input.dtype)
+    for position, taps in _windows(axes):
+        at = [np.add(along, axis.pad_before) for along, axis in zip(taps, axes, strict=True)]
+        patch = padded[np.ix_(range(len(input)), *at, range(input.shape[-1]))]
+        for group in range(groups):
+            c = slice(group * channels, (group + 1) * channels)
+            k = slice(group * count // groups, (group + 1) * count // groups)
+            out[(slice(None), *position, k)] = np.tensordot(
+                patch[..., c], filters[..., k], axes=filters.ndim - 1
+            )
+    return out if bias is None else out + bias
+
+
+def relu(features: Array) -> Array:
+    """``max(features, 0)``; NaN stays NaN.
+
+    Examples
+    --------
+    >>> relu(np.array([-1.0, 0.0, 2.0]))
+    array([0., 0., 2.])
+    """
+    return np.maximum(features, features.dtype.type(0))
+
+
+def pool(
+    input: Array, axes: Sequence[Axis], pooling_type: str, count_include_pad: bool = False
+) -> Array:
+    """Take the maximum (``"MAX"``) or the mean (``"AVG"``) of the inputs that each window sees.
+
+    Padding is never seen, except that ``count_include_pad`` lets a mean divide by the padding
+    as well (not by what lies beyond it, where ``ceil_mode`` adds a window).
+
+    Parameters
+    ----------
+    input : (N, *spatial, C)
+
+    Returns
+    -------
+    (N, *out, C), of the input's dtype.
+
+    Examples
+    --------
+    >>> row = np.array([1.0, 5.0, -2.0]).reshape(1, 3, 1)
+    >>> pool(row, [Axis(3, 2, 2, 1, 0, 1, 2)], "MAX").ravel()
+    array([ 5., -2.])
+    """
+    out = np.empty((len(input), *(axis.out for axis in axes), input.shape[-1]), input.dtype)
+    for position, taps in _windows(axes):
+        seen = [
+            [at for at in along if 0 <= at < axis.size]
+            for along, axis in zip(taps, axes, strict=True)
+        ]
+        patch = input[np.ix_(range(len(input)), *seen, range(input.shape[-1]))]
+        over = tuple(range(1, 1 + len(axes)))
+        if pooling_type == "MAX":
+            value = patch.max(axis=over)
+        else:
+            divisor = np.prod([len(along) for along in seen])
+            if count_include_pad:
+                divisor = np.prod([
+                    sum(-axis.pad_before <= at < axis.size + axis.pad_after for at in along)
+                    for along, axis in zip(taps, axes, strict=True)
+                ])
+            value = patch.sum(axis=over) / divisor
+        out[(slice(None), *position)] = value
+    return out
+
+
+def extract(
+    input: Array,
+    filters: Array,
+    bias: Array | None,
+    axes: Sequence[Axis],
+    activation: str | None,
+    pool_axes: Sequence[Axis] | None,
+    pooling_type: str = "MAX",
+) -> Array:
+    """Filter, detect, condense, one after the other.
+
+    Examples
+    --------
+    >>> row = np.array([3.0, 1.0, 2.0, 7.0]).reshape(1, 4, 1)
+    >>> step = np.array([-1.0, 1.0]).reshape(2, 1, 1)
+    >>> axis = Axis(4, 2, 1, 1, 0, 0, 3)
+    >>> extract(row, step, None, [axis], "relu", [Axis(3, 3, 3, 1, 0, 0, 1)]).ravel()
+    array([5.])
+    """
+    maps = conv(input, filters, axes, bias)
+    if activation == "relu":
+        maps = relu(maps)
+    return maps if pool_axes is None else pool(maps, pool_axes, pooling_type)
