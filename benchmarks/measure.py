@@ -24,8 +24,8 @@ from benchmarks.rows import Workload
 SAMPLE_SECONDS = 2e-3
 QUIET_SECONDS = 10e-3
 QUIET_LIMIT_SECONDS = 1.0
-TRIAL_CALLS = 3
-"""Calls that decide which of a peer's ways is its best."""
+TRIALS = 3
+"""Samples that decide which of a peer's ways is its best."""
 
 
 def tell(message: str) -> None:
@@ -46,11 +46,16 @@ def wait_until_quiet() -> float:
     return slept + QUIET_SECONDS
 
 
-def seconds_per_call(call: Callable[[], Any], calls: int) -> float:
+def seconds_per_call(call: Callable[[], Any], at_least: float = 0.0) -> float:
+    """Return the mean time of one call, over as many as last `at_least` seconds."""
+    calls = 0
     begin = time.perf_counter()
-    for _ in range(calls):
+    while True:
         call()
-    return (time.perf_counter() - begin) / calls
+        calls += 1
+        elapsed = time.perf_counter() - begin
+        if elapsed >= at_least:
+            return elapsed / calls
 
 
 def failure(error: BaseException) -> dict[str, Any]:
@@ -102,14 +107,13 @@ def best_way(ways: Mapping[str, Way], right: NDArray[np.float64]) -> tuple[dict[
                 f" at most {oracle.TOLERANCE:.0e} is equal"
             )
         worst = max(worst, distance)
-        trials[name] = min(seconds_per_call(way.call, 1) for _ in range(TRIAL_CALLS))
+        trials[name] = min(seconds_per_call(way.call, SAMPLE_SECONDS) for _ in range(TRIALS))
         wait_until_quiet()
     fastest = min(trials, key=lambda name: trials[name])
     found = {
         "way": fastest,
         "trial_ms": {name: 1e3 * seconds for name, seconds in trials.items()},
         "difference": worst,
-        "calls_per_sample": max(1, int(np.ceil(SAMPLE_SECONDS / max(trials[fastest], 1e-7)))),
     }
     return found, ways[fastest]
 
@@ -152,5 +156,5 @@ def _race(racing: Mapping[str, Way], results: dict[str, Any], repeats: int) -> N
         for key in order:
             wait_until_quiet()
             racing[key].call()
-            seconds = seconds_per_call(racing[key].call, results[key]["calls_per_sample"])
+            seconds = seconds_per_call(racing[key].call, SAMPLE_SECONDS)
             results[key]["samples_ms"].append(1e3 * seconds)

@@ -54,8 +54,8 @@ ATTAR_INLINE void add_dense_block(const T* from, int64_t row_stride, const Weigh
     for (int y = 0; y < KH + R - 1; ++y) {
 #pragma GCC unroll 16
         for (int kx = 0; kx < KW; ++kx) {
-            const Vec<T> a = loaded(from + y * row_stride + kx);
-            const Vec<T> b = loaded(from + y * row_stride + kx + lanes<T>);
+            const Vec<T> a = pinned<T>(load(from + y * row_stride + kx));
+            const Vec<T> b = pinned<T>(load(from + y * row_stride + kx + lanes<T>));
 #pragma GCC unroll 16
             for (int r = 0; r < R; ++r) {
                 if (y - r < 0 || y - r >= KH) continue;
@@ -73,11 +73,17 @@ ATTAR_INLINE void dense_rows(const Tile<T>& tile, const T* row, int64_t channels
                              T bias, int64_t count, const Emit& emit) {
     Vec<T> sum[R][2];
     const auto begin = [&] {
+#pragma GCC unroll 16
         for (int r = 0; r < R; ++r) sum[r][0] = sum[r][1] = broadcast(bias);
     };
-    if (channels == 1) {  // the weights of a gray image stay in registers
+    if (channels == 1) {  // the weights stay as vectors, in registers where there are enough
+        constexpr bool in_registers = KH * KW + 2 * R + 2 < ATTAR_REGISTERS;
         Vec<T> weight[KH * KW];
-        for (int tap = 0; tap < KH * KW; ++tap) weight[tap] = broadcast(weights[tap]);
+#pragma GCC unroll 32
+        for (int tap = 0; tap < KH * KW; ++tap) {
+            weight[tap] = broadcast(weights[tap]);
+            if (in_registers) weight[tap] = pinned<T>(weight[tap]);
+        }
         for (int64_t x = 0; x < count; x += 2 * lanes<T>) {
             begin();
             add_dense_block<KH, KW, R>(

@@ -113,12 +113,15 @@ struct Ring {
 
 template <class T>
 using DenseRow = void (*)(const Tile<T>&, const T*, int64_t, const T*, T, bool, int64_t, T*);
+template <class T>
+using DensePooledRows = void (*)(const Tile<T>&, const T*, int64_t, const T*, T, bool, int64_t,
+                                 int64_t, T*, int64_t);
 
 // The kernels that exist for this size of filter, or null.
 template <class Reduce, class T>
 struct DenseKernels {
-    DenseRow<T> row = nullptr;     // one row of the convolution
-    DenseRow<T> pooled = nullptr;  // one row of it, pooled 2x2
+    DenseRow<T> row = nullptr;            // a row of the convolution
+    DensePooledRows<T> pooled = nullptr;  // rows of it, pooled 2x2
 
     DenseKernels(const Convolution<T>& conv, const Pool& pool) {
         const auto plain = [](const Axis& axis, int64_t window, int64_t stride) {
@@ -128,7 +131,7 @@ struct DenseKernels {
             if (!plain(conv.y, K, 1) || !plain(conv.x, K, 1)) return;
             row = dense_row<K, K, T>;
             if (plain(pool.y, 2, 2) && plain(pool.x, 2, 2))
-                pooled = dense_pooled_row<Reduce, K, K, T>;
+                pooled = dense_pooled_rows<Reduce, K, K, T>;
         };
         set.template operator()<3>();
         set.template operator()<5>();
@@ -146,7 +149,7 @@ class PlanarExtract {
           filters_(conv, dense_.row ? 1 : min(planar_block, conv.filters_per_group()),
                    TapOrder::channel_first),
           rows_(through(conv.y, pool.y), 0, 1, rows_per_band(pool.y, in.n * conv.groups)),
-          columns_(through(conv.x, pool.x), 2 * lanes<T> * conv.x.stride, lanes<T>,
+          columns_(through(conv.x, pool.x), dense_.pooled ? 0 : 2 * L * conv.x.stride, L,
                    columns_per_piece()) {}
 
     void run() const {
@@ -186,7 +189,7 @@ class PlanarExtract {
             Arena arena(memory);
             rows = arena.take<const T*>(e.pool_.y.window);
             offsets = arena.take<int64_t>(e.conv_.taps());
-            tile = arena.take<T>(planar_size(image_rows, image_columns, e.conv_.channels_per_group,
+            tile = arena.take<T>(planar_size<T>(image_rows, image_columns, e.conv_.channels_per_group,
                                              e.conv_.x.stride));
             ring = arena.take<T>(e.pool_.y.extent() * e.filters_.block() * width);
             reduced = arena.take<T>(width);
@@ -218,15 +221,19 @@ class PlanarExtract {
 
     void pool_in_registers(const Tile<T>& tile, int64_t group, int64_t b, const Piece& piece, T* to,
                            const Scratch& scratch) const {
-        const int64_t count = piece.columns.size();
-        for (int64_t o = piece.rows.begin; o < piece.rows.end; ++o) {
-            const T* row = tile.data + 2 * (o - piece.rows.begin) * tile.row_stride;
-            T* const line = to + o * out_.y_stride;
-            T* const target = out_.x_stride == 1 ? line : scratch.staging;
-            dense_.pooled(tile, row, conv_.channels_per_group, filters_.weights(group, b),
-                          *filters_.bias(group, b), conv_.relu, count, target);
-            if (target != line)
-                for (int64_t x = 0; x < count; ++x) line[x * out_.x_stride] = target[x];
+        const int64_t count = piece.columns.size(), channels = conv_.channels_per_group;
+        const T *weights = filters_.weights(group, b), bias = *filters_.bias(group, b);
+        to += piece.rows.begin * out_.y_stride;
+        if (out_.x_stride == 1) {
+            dense_.pooled(tile, tile.data, channels, weights, bias, conv_.relu, piece.rows.size(),
+                          count, to, out_.y_stride);
+            return;
+        }
+        for (int64_t o = 0; o < piece.rows.size(); ++o) {
+            dense_.pooled(tile, tile.data + 2 * o * tile.row_stride, channels, weights, bias,
+                          conv_.relu, 1, count, scratch.staging, 0);
+            for (int64_t x = 0; x < count; ++x)
+                to[o * out_.y_stride + x * out_.x_stride] = scratch.staging[x];
         }
     }
 

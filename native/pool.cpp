@@ -47,7 +47,7 @@ class PooledImages {
             const int64_t outputs = round_up(p.columns_.largest(), lanes<T>);
             Arena arena(memory);
             rows = arena.take<const T*>(p.pool_.y.window);
-            tile = arena.take<T>(height * width * p.block_);
+            tile = arena.take<T>(planar_size<T>(height, width, p.block_, 1));
             reduced = arena.take<T>(width);
             divisors = arena.take<T>(outputs);
             staging = arena.take<T>(outputs);

@@ -12,11 +12,17 @@
 #if defined(__AVX512F__)
 #include <immintrin.h>
 #define ATTAR_VECTOR_BYTES 64
+#define ATTAR_REGISTERS 32
 #elif defined(__AVX__)
 #include <immintrin.h>
 #define ATTAR_VECTOR_BYTES 32
+#define ATTAR_REGISTERS 16
+#elif defined(__x86_64__)
+#define ATTAR_VECTOR_BYTES 16
+#define ATTAR_REGISTERS 14  // of 16: without a fused multiply-add, products need some too
 #else
 #define ATTAR_VECTOR_BYTES 16
+#define ATTAR_REGISTERS 32
 #endif
 
 #define ATTAR_INLINE inline __attribute__((always_inline))
@@ -66,15 +72,14 @@ ATTAR_INLINE int64_t round_up(int64_t value, int64_t multiple) {
     return (value + multiple - 1) / multiple * multiple;
 }
 
-// Keeps a loaded value in its register. Left alone, the compiler repeats the load in front of
-// every use of it, and loads are what a convolution has the least of.
+// Keeps a value in its register. Left alone, the compiler repeats a load or a broadcast in front
+// of every use, and loads are what a convolution has the least of.
 template <class T>
-ATTAR_INLINE Vec<T> loaded(const T* from) {
-    Vec<T> v = load(from);
+ATTAR_INLINE Vec<T> pinned(Vec<T> v) {
 #if defined(__x86_64__)
-    asm("" : "+v"(v));
+    asm volatile("" : "+v"(v));
 #elif defined(__aarch64__)
-    asm("" : "+w"(v));
+    asm volatile("" : "+w"(v));
 #endif
     return v;
 }

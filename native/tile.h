@@ -69,22 +69,46 @@ struct Box {
     }
 };
 
-// Copies column x, x + step, ... of one row of one channel; columns outside give `fill`.
+// Short rows in great number: a call of memcpy or memset for each would cost more than the copy.
+// The last vector overlaps the one before it.
 template <class T>
-ATTAR_INLINE void copy_row(const Images<const T>& images, const T* row, int64_t x, int64_t step,
-                           int64_t count, T fill, T* to) {
-    const int64_t left = min(count, x >= 0 ? 0 : (-x + step - 1) / step);
-    const int64_t beyond = images.width - x;
-    const int64_t right = max(left, min(count, beyond <= 0 ? 0 : (beyond + step - 1) / step));
-    for (int64_t i = 0; i < left; ++i) to[i] = fill;
-    const int64_t stride = step * images.x_stride;
-    const T* from = row + (x + left * step) * images.x_stride;
-    if (stride == 1)
-        std::memcpy(to + left, from, static_cast<size_t>(right - left) * sizeof(T));
-    else
-        for (int64_t i = 0; i < right - left; ++i) to[left + i] = from[i * stride];
-    for (int64_t i = right; i < count; ++i) to[i] = fill;
+ATTAR_INLINE void copy_numbers(const T* from, int64_t count, T* to) {
+    constexpr int64_t L = lanes<T>;
+    if (count < L) {
+        for (int64_t i = 0; i < count; ++i) to[i] = from[i];
+        return;
+    }
+    for (int64_t i = 0; i < count - L; i += L) store(to + i, load(from + i));
+    store(to + count - L, load(from + count - L));
 }
+
+// Whole vectors: up to a vector less one number behind `count` is overwritten as well.
+template <class T>
+ATTAR_INLINE void fill_vectors(T value, int64_t count, T* to) {
+    for (int64_t i = 0; i < count; i += lanes<T>) store(to + i, broadcast(value));
+}
+
+// Columns x, x + step, ... of a row, `count` of them: those in [left, right) lie in the image.
+struct RowCopy {
+    int64_t first, step, count, left, right;
+
+    RowCopy(int64_t width, int64_t x, int64_t step_, int64_t count_)
+        : first(x), step(step_), count(count_),
+          left(min(count, x >= 0 ? 0 : (step - 1 - x) / step)),
+          right(max(left, min(count, width <= x ? 0 : (width - x + step - 1) / step))) {}
+
+    // Writes the row, with `fill` for columns outside, and up to a vector behind it.
+    template <class T>
+    ATTAR_INLINE void operator()(const T* row, int64_t x_stride, T fill, T* to) const {
+        fill_vectors(fill, left, to);
+        const T* from = row + (first + left * step) * x_stride;
+        if (step * x_stride == 1)
+            copy_numbers(from, right - left, to + left);
+        else
+            for (int64_t i = 0; i < right - left; ++i) to[left + i] = from[i * step * x_stride];
+        fill_vectors(fill, count - right, to + right);
+    }
+};
 
 // Three interleaved channels into three planes: what every colour photograph needs.
 template <class T>
@@ -97,8 +121,9 @@ ATTAR_INLINE void split_rgb(const T* from, int64_t count, T* red, T* green, T* b
 }
 
 // Scratch elements that a planar tile of this size may need.
-inline int64_t planar_size(int64_t rows, int64_t columns, int64_t channels, int64_t phases) {
-    return rows * channels * phases * ((columns + phases - 1) / phases);
+template <class T>
+int64_t planar_size(int64_t rows, int64_t columns, int64_t channels, int64_t phases) {
+    return rows * channels * phases * ((columns + phases - 1) / phases) + lanes<T>;
 }
 
 // The box as rows of single channels. With `phases` > 1 every channel is split into that many
@@ -114,29 +139,31 @@ Tile<T> planar_tile(const Images<const T>& images, const T* image, const Box& bo
     const int64_t row_stride = width * phases * box.channels;
     const bool rgb = phases == 1 && box.channels == 3 && images.c_stride == 1 &&
                      images.x_stride == 3;
+    const RowCopy whole(images.width, box.x, 1, width);
     for (int64_t r = 0; r < box.rows; ++r) {
         T* to = scratch + r * row_stride;
         const int64_t y = box.y + r;
         if (y < 0 || y >= images.height) {
-            for (int64_t i = 0; i < row_stride; ++i) to[i] = fill;
+            fill_vectors(fill, row_stride, to);
             continue;
         }
         const T* row = image + y * images.y_stride + box.channel * images.c_stride;
         if (rgb) {
-            const int64_t left = min(width, max(0, -box.x));
-            const int64_t right = max(left, min(width, images.width - box.x));
             for (int64_t c = 0; c < 3; ++c) {
-                for (int64_t i = 0; i < left; ++i) to[c * width + i] = fill;
-                for (int64_t i = right; i < width; ++i) to[c * width + i] = fill;
+                fill_vectors(fill, whole.left, to + c * width);
+                fill_vectors(fill, width - whole.right, to + c * width + whole.right);
             }
-            split_rgb(row + (box.x + left) * 3, right - left, to + left, to + width + left,
-                      to + 2 * width + left);
+            split_rgb(row + (box.x + whole.left) * 3, whole.right - whole.left, to + whole.left,
+                      to + width + whole.left, to + 2 * width + whole.left);
             continue;
         }
-        for (int64_t c = 0; c < box.channels; ++c)
-            for (int64_t p = 0; p < phases; ++p)
-                copy_row(images, row + c * images.c_stride, box.x + p, phases, width, fill,
-                         to + (c * phases + p) * width);
+        for (int64_t c = 0; c < box.channels; ++c, row += images.c_stride)
+            for (int64_t p = 0; p < phases; ++p, to += width) {
+                if (phases == 1)
+                    whole(row, images.x_stride, fill, to);
+                else
+                    RowCopy(images.width, box.x + p, phases, width)(row, images.x_stride, fill, to);
+            }
     }
     return {scratch, row_stride, width, 0};
 }
@@ -161,7 +188,7 @@ Tile<T> interleaved_tile(const Images<const T>& images, const T* image, const Bo
             const T* from = image + y * images.y_stride + x * images.x_stride +
                             box.channel * images.c_stride;
             if (images.c_stride == 1)
-                std::memcpy(to, from, static_cast<size_t>(box.channels) * sizeof(T));
+                copy_numbers(from, box.channels, to);
             else
                 for (int64_t c = 0; c < box.channels; ++c) to[c] = from[c * images.c_stride];
         }

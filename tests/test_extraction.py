@@ -432,7 +432,7 @@ class TestSave:
         assert (tmp_path / name).read_bytes() == b"old"
 
     def test_missing_folder(self, result, tmp_path):
-        with pytest.raises(OSError, match="does not exist"):
+        with pytest.raises(ArgumentError, match="does not exist"):
             result.save(tmp_path / "nowhere" / "r.npy")
 
 

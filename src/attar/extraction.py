@@ -270,7 +270,8 @@ class Extraction:
         Raises
         ------
         ArgumentError
-            The suffix is none of these, or `options` were given for an array.
+            The suffix is none of these, its folder does not exist, or `options` were given for
+            an array.
         OSError
             The file cannot be written.
 
@@ -343,7 +344,7 @@ class Extraction:
         png = io.BytesIO()
         figures.write(self.figure(dpi=_NOTEBOOK_DPI), png)
         source = base64.b64encode(png.getvalue()).decode("ascii")
-        summary = html.escape(repr(self).strip("<>"), quote=True)
+        summary = html.escape(repr(self).strip("<>"))
         rows = "".join(
             f"<tr><th style='text-align:left'>{html.escape(name)}</th>"
             + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells)
@@ -381,8 +382,8 @@ def extract(
     Parameters
     ----------
     image : array_like, (H, W), (H, W, C) or (N, H, W, C)
-        float32 and float64 are kept as they are, NaN included. uint8 is divided by 255 and uint16 by
-        65535, to float32 in [0, 1].
+        float32 and float64 are kept as they are, NaN included. uint8 is divided by 255 and
+        uint16 by 65535, to float32 in [0, 1].
     kernel : str, os.PathLike or array_like, (kh, kw) or (kh, kw, C, K)
         The name of a kernel in `attar.kernels`, its numbers as text
         (``"0 1 0; 1 -4 1; 0 1 0"``), a file, or an array. It is cast to the dtype of the
