@@ -1,8 +1,11 @@
-// What the operations work on: strided images and sliding windows. Plain data, no code for any
-// one instruction set.
+// What the operations work on: strided images and sliding windows. Plain data for every
+// instruction set; the few functions are always inlined, so that no compiled copy of them can
+// end up in code for another one.
 #pragma once
 
 #include <cstdint>
+
+#define ATTAR_INLINE inline __attribute__((always_inline))
 
 namespace attar {
 
@@ -14,7 +17,7 @@ struct Images {
     int64_t n, height, width, channels;
     int64_t n_stride, y_stride, x_stride, c_stride;
 
-    T* image(int64_t index) const { return data + index * n_stride; }
+    ATTAR_INLINE T* image(int64_t index) const { return data + index * n_stride; }
 };
 
 // A window that slides along one axis: output o looks at the inputs
@@ -22,14 +25,14 @@ struct Images {
 struct Axis {
     int64_t in, window, stride, dilation, pad_before, pad_after, out;
 
-    int64_t first(int64_t o) const { return o * stride - pad_before; }
+    ATTAR_INLINE int64_t first(int64_t o) const { return o * stride - pad_before; }
     // Inputs from the first to the last tap of one window.
-    int64_t extent() const { return (window - 1) * dilation + 1; }
+    ATTAR_INLINE int64_t extent() const { return (window - 1) * dilation + 1; }
     // Inputs from the first tap of the first to the last tap of the last of `outputs` windows.
-    int64_t span(int64_t outputs) const { return (outputs - 1) * stride + extent(); }
+    ATTAR_INLINE int64_t span(int64_t outputs) const { return (outputs - 1) * stride + extent(); }
 
     // Taps of window o that fall in [begin, end).
-    int64_t taps_within(int64_t o, int64_t begin, int64_t end) const {
+    ATTAR_INLINE int64_t taps_within(int64_t o, int64_t begin, int64_t end) const {
         int64_t count = 0;
         for (int64_t k = 0; k < window; ++k) {
             const int64_t at = first(o) + k * dilation;
@@ -47,7 +50,7 @@ struct Pool {
     bool count_include_pad;
 
     // How many values the average of window o is divided by, along one axis.
-    int64_t divisor(const Axis& axis, int64_t o) const {
+    ATTAR_INLINE int64_t divisor(const Axis& axis, int64_t o) const {
         return count_include_pad ? axis.taps_within(o, -axis.pad_before, axis.in + axis.pad_after)
                                  : axis.taps_within(o, 0, axis.in);
     }
@@ -62,8 +65,8 @@ struct Convolution {
     int64_t channels_per_group, filter_count, groups;
     bool relu;
 
-    int64_t filters_per_group() const { return filter_count / groups; }
-    int64_t taps() const { return y.window * x.window * channels_per_group; }
+    ATTAR_INLINE int64_t filters_per_group() const { return filter_count / groups; }
+    ATTAR_INLINE int64_t taps() const { return y.window * x.window * channels_per_group; }
 };
 
 }  // namespace attar

@@ -9,6 +9,8 @@
 #include <cstring>
 #include <limits>
 
+#include "operands.h"
+
 #if defined(__AVX512F__)
 #include <immintrin.h>
 #define ATTAR_VECTOR_BYTES 64
@@ -24,8 +26,6 @@
 #define ATTAR_VECTOR_BYTES 16
 #define ATTAR_REGISTERS 32
 #endif
-
-#define ATTAR_INLINE inline __attribute__((always_inline))
 
 namespace attar::ATTAR_ISA {
 

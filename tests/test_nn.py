@@ -136,9 +136,7 @@ def test_fused_equals_unfused_to_the_bit(name, pool_name, data_format, dtype):
     for kind in ("MAX", "AVG"):
         for activation in ("relu", None):
             detected = nn.relu(maps) if activation else maps
-            unfused = nn.pool(
-                detected, pool.window, kind, pool.strides, pool.padding, data_format
-            )
+            unfused = nn.pool(detected, pool.window, kind, pool.strides, pool.padding, data_format)
             fused = nn.extract(
                 x, f, bias, **conv, activation=activation, window_shape=pool.window,
                 pooling_type=kind, pool_strides=pool.strides, pool_padding=pool.padding,
@@ -391,9 +389,9 @@ def test_results_do_not_depend_on_the_number_of_threads():
         for threads in (1, 2, 3, 8):
             attar.set_num_threads(threads)
             assert attar.get_num_threads() == threads
-            results.append([
-                nn.extract(x, f), nn.extract(x, g, pooling_type="AVG"), nn.pool(x, 3, "AVG", 2)
-            ])
+            results.append(
+                [nn.extract(x, f), nn.extract(x, g, pooling_type="AVG"), nn.pool(x, 3, "AVG", 2)]
+            )
         for other in results[1:]:
             for a, b in zip(results[0], other, strict=True):
                 np.testing.assert_array_equal(a, b)
@@ -502,12 +500,14 @@ def test_any_geometry_is_right_or_refused(g):
         refused = False
     except ShapeError:
         refused = True
-    call = dict(
-        strides=g["strides"], padding=g["padding"], dilations=g["dilations"],
-        activation=g["activation"], window_shape=g["window"], pooling_type=g["kind"],
-        pool_strides=g["pool_strides"], pool_padding=g["pool_padding"],
-        data_format=g["data_format"],
-    )  # fmt: skip
+    call = {
+        "window_shape": g["window"],
+        "pooling_type": g["kind"],
+        **{name: g[name] for name in (
+            "strides", "padding", "dilations", "activation", "pool_strides", "pool_padding",
+            "data_format",
+        )},
+    }  # fmt: skip
     image = x if g["data_format"] == "NHWC" else channels_first(x)
     if refused:
         with pytest.raises(ShapeError):

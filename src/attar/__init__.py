@@ -18,12 +18,11 @@ from typing import TYPE_CHECKING, Any
 try:
     from attar import _core as _core
 except ImportError as error:
-    if getattr(error, "name", None) not in (None, "attar._core"):
+    if "ATTAR_ISA" in str(error):
         raise
     raise ImportError(
-        "attar's native core cannot be loaded "
-        f"({error}). Build it with `pip install .` in the project's folder: "
-        "that needs a C++20 compiler. There is no slower fall-back."
+        f"attar's native core cannot be loaded ({error}). Build it with `pip install .` in the "
+        "project's folder: that needs a C++20 compiler. There is no slower fall-back."
     ) from error
 
 if TYPE_CHECKING:
@@ -56,7 +55,7 @@ _HOMES = {
     "write_image": "attar.images",
 }
 
-__all__ = [*sorted(_HOMES), "__version__"]  # noqa: PLE0604
+__all__ = [*sorted(_HOMES), "__version__"]
 
 
 def __getattr__(name: str) -> Any:

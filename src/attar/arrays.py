@@ -16,6 +16,8 @@ __all__ = ["Array", "check_out", "from_caller", "require_float"]
 Array: TypeAlias = NDArray[Any]
 Return: TypeAlias = Callable[[Array], Any]
 
+# Steps of the search for a shared element: strides made to be hard end it, not the session.
+_OVERLAP_WORK: Any = 10_000
 _CPU_DEVICES = (1, 3)  # DLPack: kDLCPU, kDLCUDAHost
 
 
@@ -40,7 +42,11 @@ def from_caller(operation: str, argument: str, value: Any) -> tuple[Array, Retur
 
 
 def _from_dlpack(operation: str, argument: str, value: Any) -> Array:
-    if value.__dlpack_device__()[0] not in _CPU_DEVICES:
+    try:
+        device, _ = value.__dlpack_device__()
+    except (BufferError, RuntimeError, ValueError):  # a device that DLPack has no name for
+        device = None
+    if device not in _CPU_DEVICES:
         raise ArgumentError(f"{operation}: {argument} must be on the CPU, got {_describe(value)}")
     if getattr(value, "requires_grad", False):
         raise ArgumentError(
@@ -83,7 +89,11 @@ def require_float(operation: str, argument: str, array: Array) -> Array:
     if array.dtype != np.float32 and array.dtype != np.float64:
         raise DTypeError(
             f"{operation}: {argument} must be float32 or float64, got {array.dtype}"
-            + ("; convert it, for example with .astype(np.float32)" if array.dtype != object else "")
+            + (
+                "; convert it, for example with .astype(np.float32)"
+                if array.dtype != object
+                else ""
+            )
         )
     if array.flags.c_contiguous and array.flags.aligned:
         return array
@@ -122,7 +132,7 @@ def _overlap(a: Array, b: Array) -> bool:
     if not np.may_share_memory(a, b):
         return False
     try:
-        return np.shares_memory(a, b, max_work=10_000)
+        return np.shares_memory(a, b, max_work=_OVERLAP_WORK)
     except np.exceptions.TooHardError:
         return True
 
@@ -131,7 +141,8 @@ def _overlaps_itself(array: Array) -> bool:
     # A broadcast or sliding view. Sorted by stride, each axis must step over all smaller ones.
     reach = array.itemsize
     for step, count in sorted(
-        (abs(step), count) for step, count in zip(array.strides, array.shape, strict=True)
+        (abs(step), count)
+        for step, count in zip(array.strides, array.shape, strict=True)
         if count > 1
     ):
         if step < reach:

@@ -139,7 +139,7 @@ def spatial_values(
 def parse_padding(
     operation: str, argument: str, padding: Any, dims: int, channels_first: bool
 ) -> Padding:
-    """Padding as ``"SAME"``, ``"VALID"`` or a pair for each of `dims` spatial axes.
+    """Read padding: ``"SAME"``, ``"VALID"`` or a pair for each of `dims` spatial axes.
 
     Pairs may be given for the spatial axes alone or for all axes in the array's own order, as in
     `tf.nn`; batch and channels must then have ``(0, 0)``.
@@ -180,7 +180,11 @@ def parse_padding(
 
 
 def _axis(
-    size: int, window: int, stride: int, dilation: int, padding: str | tuple[int, int],
+    size: int,
+    window: int,
+    stride: int,
+    dilation: int,
+    padding: str | tuple[int, int],
     ceil_mode: bool,
 ) -> Axis:
     extent = (window - 1) * dilation + 1
@@ -211,8 +215,14 @@ def _axes(
     ceil_mode: bool = False,
 ) -> tuple[Axis, ...]:
     axes = tuple(
-        _axis(size, window, stride, dilation,
-              padding if isinstance(padding, str) else padding[i], ceil_mode)
+        _axis(
+            size,
+            window,
+            stride,
+            dilation,
+            padding if isinstance(padding, str) else padding[i],
+            ceil_mode,
+        )
         for i, (size, window, stride, dilation) in enumerate(
             zip(sizes, windows, strides, dilations, strict=True)
         )

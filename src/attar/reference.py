@@ -20,7 +20,7 @@ __all__ = ["conv", "extract", "pool", "relu"]
 Array = NDArray[Any]
 
 
-def _windows(axes: Sequence[Axis]) -> Iterator[tuple[tuple[int, ...], list[list[int]]]]:
+def _windows(axes: Sequence[Axis]) -> Iterator[tuple[Any, list[list[int]]]]:
     """Yield every output position with the input positions of its taps along each axis."""
     for position in itertools.product(*(range(axis.out) for axis in axes)):
         yield position, [axis.taps(o) for axis, o in zip(axes, position, strict=True)]
@@ -29,7 +29,8 @@ def _windows(axes: Sequence[Axis]) -> Iterator[tuple[tuple[int, ...], list[list[
 def conv(input: Array, filters: Array, axes: Sequence[Axis], bias: Array | None = None) -> Array:
     """Cross-correlate, padding with zeros: what convnets call a convolution.
 
-    ``out[n, o, k] = bias[k] + sum over taps t, channels c of input[n, at(o, t), c] * filters[t, c, k]``
+    ``out[n, o, k] = bias[k] + sum of input[n, at(o, t), c] * filters[t, c, k]`` over the taps t
+    and channels c, where at(o, t) is the input that tap t of output o falls on.
 
     Parameters
     ----------
@@ -58,11 +59,11 @@ def conv(input: Array, filters: Array, axes: Sequence[Axis], bias: Array | None 
     out = np.zeros((len(input), *(axis.out for axis in axes), count), input.dtype)
     for position, taps in _windows(axes):
         at = [np.add(along, axis.pad_before) for along, axis in zip(taps, axes, strict=True)]
-        patch = padded[np.ix_(range(len(input)), *at, range(input.shape[-1]))]
+        patch = padded[np.ix_(np.arange(len(input)), *at, np.arange(input.shape[-1]))]
         for group in range(groups):
             c = slice(group * channels, (group + 1) * channels)
             k = slice(group * count // groups, (group + 1) * count // groups)
-            out[(slice(None), *position, k)] = np.tensordot(
+            out[:, *position, k] = np.tensordot(
                 patch[..., c], filters[..., k], axes=filters.ndim - 1
             )
     return out if bias is None else out + bias
@@ -76,7 +77,8 @@ def relu(features: Array) -> Array:
     >>> relu(np.array([-1.0, 0.0, 2.0]))
     array([0., 0., 2.])
     """
-    return np.maximum(features, features.dtype.type(0))
+    detected: Array = np.maximum(features, features.dtype.type(0))
+    return detected
 
 
 def pool(
@@ -104,22 +106,24 @@ def pool(
     out = np.empty((len(input), *(axis.out for axis in axes), input.shape[-1]), input.dtype)
     for position, taps in _windows(axes):
         seen = [
-            [at for at in along if 0 <= at < axis.size]
+            np.array([at for at in along if 0 <= at < axis.size])
             for along, axis in zip(taps, axes, strict=True)
         ]
-        patch = input[np.ix_(range(len(input)), *seen, range(input.shape[-1]))]
+        patch = input[np.ix_(np.arange(len(input)), *seen, np.arange(input.shape[-1]))]
         over = tuple(range(1, 1 + len(axes)))
         if pooling_type == "MAX":
             value = patch.max(axis=over)
         else:
             divisor = np.prod([len(along) for along in seen])
             if count_include_pad:
-                divisor = np.prod([
-                    sum(-axis.pad_before <= at < axis.size + axis.pad_after for at in along)
-                    for along, axis in zip(taps, axes, strict=True)
-                ])
+                divisor = np.prod(
+                    [
+                        sum(-axis.pad_before <= at < axis.size + axis.pad_after for at in along)
+                        for along, axis in zip(taps, axes, strict=True)
+                    ]
+                )
             value = patch.sum(axis=over) / divisor
-        out[(slice(None), *position)] = value
+        out[:, *position] = value
     return out
 
 
