@@ -103,16 +103,30 @@ ATTAR_INLINE void dense_rows(const Tile<T>& tile, const T* row, int64_t channels
     }
 }
 
-// One row of one dense filter with stride 1. Writes round_up(count, 2 lanes) values.
-template <int KH, int KW, class T>
-void dense_row(const Tile<T>& tile, const T* row, int64_t channels, const T* weights, T bias,
-               bool rectify, int64_t count, T* to) {
-    dense_rows<KH, KW, 1>(tile, row, channels, weights, bias, count,
-                          [&](int64_t x, const Vec<T>(&sum)[1][2]) {
-                              for (int i = 0; i < 2; ++i)
-                                  store(to + x + i * lanes<T>,
-                                        rectify ? relu<T>(sum[0][i]) : sum[0][i]);
+// R rows of one dense filter with stride 1, into to[0] ... to[R - 1]. Writes
+// round_up(count, 2 lanes) values of each.
+template <int KH, int KW, int R, class T>
+ATTAR_INLINE void dense_rows_to(const Tile<T>& tile, const T* row, int64_t channels,
+                                const T* weights, T bias, bool rectify, int64_t count,
+                                T* const* to) {
+    dense_rows<KH, KW, R>(tile, row, channels, weights, bias, count,
+                          [&](int64_t x, const Vec<T>(&sum)[R][2]) {
+#pragma GCC unroll 4
+                              for (int r = 0; r < R; ++r)
+                                  for (int i = 0; i < 2; ++i)
+                                      store(to[r] + x + i * lanes<T>,
+                                            rectify ? relu<T>(sum[r][i]) : sum[r][i]);
                           });
+}
+
+// One row, or two that share the pixels they load.
+template <int KH, int KW, class T>
+void dense_row_or_two(const Tile<T>& tile, const T* row, int64_t channels, const T* weights,
+                      T bias, bool rectify, int64_t rows, int64_t count, T* const* to) {
+    if (rows == 2)
+        dense_rows_to<KH, KW, 2>(tile, row, channels, weights, bias, rectify, count, to);
+    else
+        dense_rows_to<KH, KW, 1>(tile, row, channels, weights, bias, rectify, count, to);
 }
 
 // ------------------------------------------------------------------------ interleaved

@@ -29,8 +29,8 @@ bool supports_x86_64_v4() {
            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 }
 #else
-bool supports_aarch64() { return true; }
-bool supports_generic() { return true; }
+[[maybe_unused]] bool supports_aarch64() { return true; }
+[[maybe_unused]] bool supports_generic() { return true; }
 #endif
 
 struct Candidate {

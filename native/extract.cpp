@@ -97,22 +97,25 @@ struct Ring {
 
     T* slot(int64_t y) const { return data + y % slots * slot_size; }
 
-    // Calls compute(y, slot) for the rows that windows need and do not have, then emit(o, first)
-    // for every output row with the first row of its window.
+    // For every output row: calls compute(y, end) for the rows [y, end) that its window needs and
+    // does not have, as long as there are some, each time getting back how many were computed;
+    // then emit(o, first) with the first row of the window.
     template <class Compute, class Emit>
     void roll(const Axis& pool, Range outputs, const Compute& compute, const Emit& emit) const {
         int64_t next = 0;
         for (int64_t o = outputs.begin; o < outputs.end; ++o) {
             const int64_t first = (o - outputs.begin) * pool.stride;
-            for (int64_t y = max(next, first); y < first + pool.extent(); ++y) compute(y, slot(y));
-            next = first + pool.extent();
+            const int64_t end = first + pool.extent();
+            for (int64_t y = max(next, first); y < end;) y += compute(y, end);
+            next = end;
             emit(o, first);
         }
     }
 };
 
 template <class T>
-using DenseRow = void (*)(const Tile<T>&, const T*, int64_t, const T*, T, bool, int64_t, T*);
+using DenseRows = void (*)(const Tile<T>&, const T*, int64_t, const T*, T, bool, int64_t, int64_t,
+                           T* const*);
 template <class T>
 using DensePooledRows = void (*)(const Tile<T>&, const T*, int64_t, const T*, T, bool, int64_t,
                                  int64_t, T*, int64_t);
@@ -120,7 +123,7 @@ using DensePooledRows = void (*)(const Tile<T>&, const T*, int64_t, const T*, T,
 // The kernels that exist for this size of filter, or null.
 template <class Reduce, class T>
 struct DenseKernels {
-    DenseRow<T> row = nullptr;            // a row of the convolution
+    DenseRows<T> rows = nullptr;          // a row of the convolution, or two
     DensePooledRows<T> pooled = nullptr;  // rows of it, pooled 2x2
 
     DenseKernels(const Convolution<T>& conv, const Pool& pool) {
@@ -129,7 +132,7 @@ struct DenseKernels {
         };
         const auto set = [&]<int K>() {
             if (!plain(conv.y, K, 1) || !plain(conv.x, K, 1)) return;
-            row = dense_row<K, K, T>;
+            rows = dense_row_or_two<K, K, T>;
             if (plain(pool.y, 2, 2) && plain(pool.x, 2, 2))
                 pooled = dense_pooled_rows<Reduce, K, K, T>;
         };
@@ -146,7 +149,7 @@ class PlanarExtract {
     PlanarExtract(const Images<const T>& in, const Images<T>& out, const Convolution<T>& conv,
                   const Pool& pool)
         : in_(in), out_(out), conv_(conv), pool_(pool), dense_(conv, pool),
-          filters_(conv, dense_.row ? 1 : min(planar_block, conv.filters_per_group()),
+          filters_(conv, dense_.rows ? 1 : min(planar_block, conv.filters_per_group()),
                    TapOrder::channel_first),
           rows_(through(conv.y, pool.y), 0, 1, rows_per_band(pool.y, in.n * conv.groups)),
           columns_(through(conv.x, pool.x), dense_.pooled ? 0 : 2 * L * conv.x.stride, L,
@@ -205,7 +208,7 @@ class PlanarExtract {
         const Tile<T> tile =
             planar_tile(in_, in_.image(n), box, conv_.x.stride, T{0}, scratch.tile);
         const bool in_registers = dense_.pooled && piece.whole(pool_);
-        if (!dense_.row) fill_offsets(tile, scratch.offsets);
+        if (!dense_.rows) fill_offsets(tile, scratch.offsets);
         if (Reduce::divides && !in_registers)
             fill_divisors(pool_, pool_.x, piece.columns.begin, piece.columns.size(),
                           scratch.divisors);
@@ -245,8 +248,8 @@ class PlanarExtract {
         const Ring<T> ring{scratch.ring, pool_.y.extent(), filters_.block() * width};
         ring.roll(
             pool_.y, piece.rows,
-            [&](int64_t y, T* slot) {
-                filter_row(tile, group, b, piece, y, width, slot, scratch.offsets);
+            [&](int64_t y, int64_t end) {
+                return filter_rows(tile, group, b, piece, y, end, width, ring, scratch.offsets);
             },
             [&](int64_t o, int64_t first) {
                 const T rows_divisor =
@@ -263,26 +266,38 @@ class PlanarExtract {
             });
     }
 
-    // One row of the convolution for a block of filters, neutral where it is outside the map.
-    void filter_row(const Tile<T>& tile, int64_t group, int64_t b, const Piece& piece, int64_t y,
-                    int64_t width, T* slot, const int64_t* offsets) const {
+    // Rows of the convolution from y on, for a block of filters: as many as are best computed
+    // together. Neutral where they are outside the map.
+    int64_t filter_rows(const Tile<T>& tile, int64_t group, int64_t b, const Piece& piece,
+                        int64_t y, int64_t end, int64_t width, const Ring<T>& ring,
+                        const int64_t* offsets) const {
         const int64_t left = piece.inside_x.begin - piece.conv_x, count = piece.inside_x.size();
         const int64_t tile_row = piece.row_inside(y);
-        if (tile_row >= 0) {
-            const T* row = tile.data + tile_row * conv_.y.stride * tile.row_stride;
-            const T *weights = filters_.weights(group, b), *bias = filters_.bias(group, b);
-            if (dense_.row)
-                dense_.row(tile, row, conv_.channels_per_group, weights, *bias, conv_.relu, count,
-                           slot + left);
-            else
-                planar_rows[filters_.block() - 1](row, offsets, conv_.taps(), weights, bias,
-                                                  conv_.relu, count, slot + left, width);
+        if (tile_row < 0) {
+            T* slot = ring.slot(y);
+            for (int64_t i = 0; i < ring.slot_size; ++i) slot[i] = Reduce::neutral();
+            return 1;
         }
-        for (int64_t f = 0; f < filters_.block(); ++f, slot += width) {
-            const Range written = tile_row >= 0 ? Range{left, left + count} : Range{0, 0};
-            for (int64_t x = 0; x < written.begin; ++x) slot[x] = Reduce::neutral();
-            for (int64_t x = written.end; x < piece.conv_width; ++x) slot[x] = Reduce::neutral();
+        const T* row = tile.data + tile_row * conv_.y.stride * tile.row_stride;
+        const T *weights = filters_.weights(group, b), *bias = filters_.bias(group, b);
+        int64_t rows = 1;
+        if (dense_.rows) {
+            rows = y + 1 < end && piece.row_inside(y + 1) >= 0 ? 2 : 1;
+            T* const to[] = {ring.slot(y) + left, ring.slot(y + rows - 1) + left};
+            dense_.rows(tile, row, conv_.channels_per_group, weights, *bias, conv_.relu, rows,
+                        count, to);
+        } else {
+            planar_rows[filters_.block() - 1](row, offsets, conv_.taps(), weights, bias,
+                                              conv_.relu, count, ring.slot(y) + left, width);
         }
+        for (int64_t r = 0; r < rows; ++r)
+            for (int64_t f = 0; f < filters_.block(); ++f) {
+                T* slot = ring.slot(y + r) + f * width;
+                for (int64_t x = 0; x < left; ++x) slot[x] = Reduce::neutral();
+                for (int64_t x = left + count; x < piece.conv_width; ++x)
+                    slot[x] = Reduce::neutral();
+            }
+        return rows;
     }
 
     // The way from a pixel of the tile to each tap, in the order of the packed weights.
@@ -372,7 +387,10 @@ class InterleavedExtract {
             T* to = out_.image(n) + filter + piece.columns.begin * out_.x_stride;
             ring.roll(
                 pool_.y, piece.rows,
-                [&](int64_t y, T* slot) { filter_row(tile, group, b, piece, y, slot); },
+                [&](int64_t y, int64_t) {
+                    filter_row(tile, group, b, piece, y, ring.slot(y));
+                    return 1;
+                },
                 [&](int64_t o, int64_t first) {
                     for (int64_t k = 0; k < pool_.y.window; ++k)
                         scratch.rows[k] = ring.slot(first + k * pool_.y.dilation);

@@ -106,31 +106,35 @@ def check_out(
     operation: str, out: Any, shape: tuple[int, ...], dtype: np.dtype[Any], *inputs: Array | None
 ) -> Array:
     """Return `out` as an array that a result of this shape and dtype can be written to."""
-    array, _ = from_caller(operation, "out", out)
-    if not isinstance(out, np.ndarray) and not hasattr(out, "__dlpack__"):
+    if isinstance(out, np.ndarray):
+        array = out
+    elif hasattr(out, "__dlpack__"):
+        array, _ = from_caller(operation, "out", out)
+    else:
         raise DTypeError(f"{operation}: out must be an array, got {type(out).__name__}")
     if array.shape != shape:
         raise ShapeError(f"{operation}: out must have the shape {shape}, got {array.shape}")
     if array.dtype != dtype:
         raise DTypeError(f"{operation}: out must be {dtype} like the input, got {array.dtype}")
-    if not array.flags.writeable:
+    flags = array.flags
+    if not flags.writeable:
         raise ArgumentError(f"{operation}: out is read-only")
-    if not array.flags.aligned or any(step % array.itemsize for step in array.strides):
+    if not flags.aligned or (
+        not flags.c_contiguous and any(step % array.itemsize for step in array.strides)
+    ):
         raise ArgumentError(
             f"{operation}: out must be aligned, with strides of whole elements, "
             f"got strides of {array.strides} bytes"
         )
-    if np.prod(shape) > 1 and _overlaps_itself(array):
+    if not flags.c_contiguous and array.size > 1 and _overlaps_itself(array):
         raise ArgumentError(f"{operation}: elements of out share memory with one another")
     for other in inputs:
-        if other is not None and _overlap(array, other):
+        if other is not None and np.may_share_memory(array, other) and _overlap(array, other):
             raise ArgumentError(f"{operation}: out must not share memory with an input")
     return array
 
 
 def _overlap(a: Array, b: Array) -> bool:
-    if not np.may_share_memory(a, b):
-        return False
     try:
         return np.shares_memory(a, b, max_work=_OVERLAP_WORK)
     except np.exceptions.TooHardError:
