@@ -46,16 +46,18 @@ void planar_row(const T* row, const int64_t* offsets, int64_t taps, const T* wei
 }
 
 // R output rows by 2 vectors of one channel of a dense KH x KW filter with stride 1. Every row of
-// pixels is loaded once and serves all output rows that it touches. `weight(tap)` is a vector.
-template <int KH, int KW, int R, class T, class Weight>
+// pixels is loaded once and serves all output rows that it touches. `weight(tap)` is a vector,
+// `read(pixels, column)` loads one, `column` counted from `from`.
+template <int KH, int KW, int R, class T, class Weight, class Read>
 ATTAR_INLINE void add_dense_block(const T* from, int64_t row_stride, const Weight& weight,
-                                  Vec<T> (&sum)[R][2]) {
+                                  const Read& read, Vec<T> (&sum)[R][2]) {
 #pragma GCC unroll 16
     for (int y = 0; y < KH + R - 1; ++y) {
 #pragma GCC unroll 16
         for (int kx = 0; kx < KW; ++kx) {
-            const Vec<T> a = pinned<T>(load(from + y * row_stride + kx));
-            const Vec<T> b = pinned<T>(load(from + y * row_stride + kx + lanes<T>));
+            const T* pixels = from + y * row_stride + kx;
+            const Vec<T> a = pinned<T>(read(pixels, kx));
+            const Vec<T> b = pinned<T>(read(pixels + lanes<T>, kx + lanes<T>));
 #pragma GCC unroll 16
             for (int r = 0; r < R; ++r) {
                 if (y - r < 0 || y - r >= KH) continue;
@@ -68,11 +70,28 @@ ATTAR_INLINE void add_dense_block(const T* from, int64_t row_stride, const Weigh
 }
 
 // Calls emit(x, sum) for R output rows, 2 vectors at a time, until `count` columns are done.
+// Columns outside of tile.columns are zeros that need not be there.
 template <int KH, int KW, int R, class T, class Emit>
 ATTAR_INLINE void dense_rows(const Tile<T>& tile, const T* row, int64_t channels, const T* weights,
                              T bias, int64_t count, const Emit& emit) {
+    constexpr int64_t L = lanes<T>;
+    // Adds one channel to `sum`, which holds the outputs from column x on.
+    const auto add = [&](const T* from, int64_t x, const auto& weight, Vec<T>(&sum)[R][2]) {
+        const bool inside =
+            x >= tile.columns.begin && x + 2 * L + KW - 1 <= tile.columns.end;
+        if (!has_masked_loads || inside) {
+            const auto read = [](const T* pixels, int64_t) { return load(pixels); };
+            add_dense_block<KH, KW, R>(from + x, tile.row_stride, weight, read, sum);
+        } else if constexpr (has_masked_loads) {
+            const int64_t begin = tile.columns.begin - x, end = tile.columns.end - x;
+            const auto read = [=](const T* pixels, int64_t column) {
+                return load_between(pixels, begin - column, end - column);
+            };
+            add_dense_block<KH, KW, R>(from + x, tile.row_stride, weight, read, sum);
+        }
+    };
     Vec<T> sum[R][2];
-    const auto begin = [&] {
+    const auto start = [&] {
 #pragma GCC unroll 16
         for (int r = 0; r < R; ++r) sum[r][0] = sum[r][1] = broadcast(bias);
     };
@@ -84,21 +103,21 @@ ATTAR_INLINE void dense_rows(const Tile<T>& tile, const T* row, int64_t channels
             weight[tap] = broadcast(weights[tap]);
             if (in_registers) weight[tap] = pinned<T>(weight[tap]);
         }
-        for (int64_t x = 0; x < count; x += 2 * lanes<T>) {
-            begin();
-            add_dense_block<KH, KW, R>(
-                row + x, tile.row_stride, [&](int tap) { return weight[tap]; }, sum);
+        for (int64_t x = 0; x < count; x += 2 * L) {
+            start();
+            add(row, x, [&](int tap) { return weight[tap]; }, sum);
             emit(x, sum);
         }
         return;
     }
-    for (int64_t x = 0; x < count; x += 2 * lanes<T>) {
-        begin();
-        const T* weight = weights;
-        const T* from = row + x;
-        for (int64_t c = 0; c < channels; ++c, from += tile.plane_stride, weight += KH * KW)
-            add_dense_block<KH, KW, R>(
-                from, tile.row_stride, [&](int tap) { return broadcast(weight[tap]); }, sum);
+    for (int64_t x = 0; x < count; x += 2 * L) {
+        start();
+        for (int64_t c = 0; c < channels; ++c) {
+            const T* weight = weights + c * KH * KW;
+            add(
+                row + c * tile.plane_stride, x, [=](int tap) { return broadcast(weight[tap]); },
+                sum);
+        }
         emit(x, sum);
     }
 }

@@ -152,8 +152,11 @@ class PlanarExtract {
           filters_(conv, dense_.rows ? 1 : min(planar_block, conv.filters_per_group()),
                    TapOrder::channel_first),
           rows_(through(conv.y, pool.y), 0, 1, rows_per_band(pool.y, in.n * conv.groups)),
-          columns_(through(conv.x, pool.x), dense_.pooled ? 0 : 2 * L * conv.x.stride, L,
-                   columns_per_piece()) {}
+          open_(has_masked_loads && dense_.rows && in.x_stride == 1),
+          // With masked loads only the pool has borders, where its window leaves the map.
+          columns_(open_ ? Pieces(pool.x, 0, 1, columns_per_piece())
+                         : Pieces(through(conv.x, pool.x), 2 * L * conv.x.stride, L,
+                                  columns_per_piece())) {}
 
     void run() const {
         for_each_piece(in_.n, conv_, pool_, filters_.blocks(), rows_, columns_,
@@ -206,7 +209,7 @@ class PlanarExtract {
                  const Scratch& scratch) const {
         const Box box = piece.box(conv_, round_up(piece.inside_x.size(), 2 * L), group);
         const Tile<T> tile =
-            planar_tile(in_, in_.image(n), box, conv_.x.stride, T{0}, scratch.tile);
+            planar_tile(in_, in_.image(n), box, conv_.x.stride, open_, T{0}, scratch.tile);
         const bool in_registers = dense_.pooled && piece.whole(pool_);
         if (!dense_.rows) fill_offsets(tile, scratch.offsets);
         if (Reduce::divides && !in_registers)
@@ -323,7 +326,9 @@ class PlanarExtract {
     const Pool& pool_;
     DenseKernels<Reduce, T> dense_;
     PackedFilters<T> filters_;
-    Pieces rows_, columns_;
+    Pieces rows_;
+    bool open_;  // whether the kernel itself leaves out the columns beside the image
+    Pieces columns_;
 };
 
 // ------------------------------------------------------------------------ interleaved

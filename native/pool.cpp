@@ -70,7 +70,7 @@ class PooledImages {
         const Tile<T> tile =
             interleaved_
                 ? interleaved_tile(in_, in_.image(n), box, Reduce::neutral(), scratch.tile)
-                : planar_tile(in_, in_.image(n), box, 1, Reduce::neutral(), scratch.tile);
+                : planar_tile(in_, in_.image(n), box, 1, false, Reduce::neutral(), scratch.tile);
         if (Reduce::divides)
             fill_divisors(pool_, x, columns.begin, columns.size(), scratch.divisors);
         for (int64_t o = band.begin; o < band.end; ++o) {

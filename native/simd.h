@@ -52,6 +52,43 @@ ATTAR_INLINE void store(T* to, Vec<T> v) {
     *reinterpret_cast<typename VecOf<T>::memory*>(to) = v;
 }
 
+// The lanes i with begin <= i < end, and 0 in the others, whose memory is not touched. Not
+// everywhere: without masks a copy with a margin is faster than this would be.
+#if defined(__AVX2__)
+inline constexpr bool has_masked_loads = true;
+
+template <class T>
+ATTAR_INLINE Vec<T> load_between(const T* from, int64_t begin, int64_t end) {
+    constexpr int64_t L = lanes<T>;
+    begin = begin < 0 ? 0 : begin > L ? L : begin;
+    end = end < begin ? begin : end > L ? L : end;
+#if defined(__AVX512F__)
+    const auto mask = ((1u << end) - 1) & ~((1u << begin) - 1);
+    if constexpr (sizeof(T) == 4)
+        return (Vec<T>)_mm512_maskz_loadu_ps(static_cast<__mmask16>(mask), from);
+    else
+        return (Vec<T>)_mm512_maskz_loadu_pd(static_cast<__mmask8>(mask), from);
+#else
+    if constexpr (sizeof(T) == 4) {
+        const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+        const __m256i below = _mm256_cmpgt_epi32(_mm256_set1_epi32(int(end)), lane);
+        const __m256i before = _mm256_cmpgt_epi32(_mm256_set1_epi32(int(begin)), lane);
+        return (Vec<T>)_mm256_maskload_ps(from, _mm256_andnot_si256(before, below));
+    } else {
+        const __m256i lane = _mm256_setr_epi64x(0, 1, 2, 3);
+        const __m256i below = _mm256_cmpgt_epi64(_mm256_set1_epi64x(end), lane);
+        const __m256i before = _mm256_cmpgt_epi64(_mm256_set1_epi64x(begin), lane);
+        return (Vec<T>)_mm256_maskload_pd(from, _mm256_andnot_si256(before, below));
+    }
+#endif
+}
+#else
+inline constexpr bool has_masked_loads = false;
+
+template <class T>
+Vec<T> load_between(const T*, int64_t, int64_t);
+#endif
+
 // The first `count` lanes, 0 < count <= lanes<T>.
 template <class T>
 ATTAR_INLINE void store_first(T* to, Vec<T> v, int64_t count) {

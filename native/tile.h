@@ -57,6 +57,7 @@ struct Tile {
     int64_t row_stride;
     int64_t plane_stride;  // planar: from channel to channel (and from phase to phase)
     int64_t pixel_stride;  // interleaved: from pixel to pixel
+    Range columns;         // planar: those in memory; the others are padding
 };
 
 // The part of an image to be read: rows and columns may lie outside of it.
@@ -64,8 +65,12 @@ struct Box {
     int64_t y, rows, x, columns, channel, channels;
 
     template <class T>
+    bool rows_inside(const Images<T>& images) const {
+        return y >= 0 && y + rows <= images.height;
+    }
+    template <class T>
     bool inside(const Images<T>& images) const {
-        return y >= 0 && y + rows <= images.height && x >= 0 && x + columns <= images.width;
+        return rows_inside(images) && x >= 0 && x + columns <= images.width;
     }
 };
 
@@ -128,13 +133,15 @@ int64_t planar_size(int64_t rows, int64_t columns, int64_t channels, int64_t pha
 
 // The box as rows of single channels. With `phases` > 1 every channel is split into that many
 // planes, columns p, p + phases, p + 2 phases, ..., so that a strided convolution reads
-// consecutive numbers: plane (channel * phases + p).
+// consecutive numbers: plane (channel * phases + p). A kernel that heeds Tile::columns says so
+// with `open`: it can read in place what is left and right of an image.
 template <class T>
 Tile<T> planar_tile(const Images<const T>& images, const T* image, const Box& box, int64_t phases,
-                    T fill, T* scratch) {
-    if (phases == 1 && images.x_stride == 1 && box.inside(images))
+                    bool open, T fill, T* scratch) {
+    if (phases == 1 && images.x_stride == 1 &&
+        (open ? box.rows_inside(images) : box.inside(images)))
         return {image + box.y * images.y_stride + box.x + box.channel * images.c_stride,
-                images.y_stride, images.c_stride, 0};
+                images.y_stride, images.c_stride, 0, {-box.x, images.width - box.x}};
     const int64_t width = (box.columns + phases - 1) / phases;
     const int64_t row_stride = width * phases * box.channels;
     const bool rgb = phases == 1 && box.channels == 3 && images.c_stride == 1 &&
@@ -165,7 +172,7 @@ Tile<T> planar_tile(const Images<const T>& images, const T* image, const Box& bo
                     RowCopy(images.width, box.x + p, phases, width)(row, images.x_stride, fill, to);
             }
     }
-    return {scratch, row_stride, width, 0};
+    return {scratch, row_stride, width, 0, {0, width}};
 }
 
 // The box as rows of pixels, the channels of a pixel side by side.
@@ -174,7 +181,7 @@ Tile<T> interleaved_tile(const Images<const T>& images, const T* image, const Bo
                          T* scratch) {
     if (images.c_stride == 1 && box.inside(images))
         return {image + box.y * images.y_stride + box.x * images.x_stride + box.channel,
-                images.y_stride, 0, images.x_stride};
+                images.y_stride, 0, images.x_stride, {}};
     const int64_t row_stride = box.columns * box.channels;
     for (int64_t r = 0; r < box.rows; ++r) {
         const int64_t y = box.y + r;
@@ -193,7 +200,7 @@ Tile<T> interleaved_tile(const Images<const T>& images, const T* image, const Bo
                 for (int64_t c = 0; c < box.channels; ++c) to[c] = from[c * images.c_stride];
         }
     }
-    return {scratch, row_stride, 0, box.channels};
+    return {scratch, row_stride, 0, box.channels, {}};
 }
 
 }  // namespace attar::ATTAR_ISA
