@@ -55,6 +55,10 @@ check: $(VENV)/.installed $(VENV)/.extra-check
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	@# Code that the linker may share must belong to one instruction set (docs/decisions/0001).
+	@! nm -C build/*/CMakeFiles/kernels_*.dir/native/*.o | grep ' [Wu] ' | \
+	  grep -v 'attar::\(x86_64_v[234]\|aarch64\|generic\)::' || \
+	  { echo "the functions above are shared between instruction sets"; exit 1; }
 
 test: $(VENV)/.installed $(VENV)/.extra-test
 	$(BIN)/python -m pytest --doctest-modules tests --pyargs attar

@@ -31,8 +31,9 @@ Axis make_axis(int64_t in, int64_t window, int64_t stride, int64_t dilation, int
                int64_t pad_after, int64_t out) {
     for (const int64_t value : {in, window, stride, dilation, out})
         require(value >= 1 && value <= largest, "Axis: sizes must be at least 1");
-    for (const int64_t value : {pad_before, pad_after})
-        require(value >= 0 && value <= largest, "Axis: padding must not be negative");
+    require(pad_before >= -largest && pad_before <= largest && pad_after >= 0 &&
+                pad_after <= largest,
+            "Axis: the padding is out of range");
     const Axis axis{in, window, stride, dilation, pad_before, pad_after, out};
     require(window <= largest / dilation && out <= largest / stride, "Axis: too large");
     return axis;

@@ -21,7 +21,7 @@ struct Images {
 };
 
 // A window that slides along one axis: output o looks at the inputs
-// o * stride - pad_before + k * dilation, for k in [0, window).
+// o * stride - pad_before + k * dilation, for k in [0, window). A negative pad_before is an offset.
 struct Axis {
     int64_t in, window, stride, dilation, pad_before, pad_after, out;
 
@@ -33,12 +33,11 @@ struct Axis {
 
     // Taps of window o that fall in [begin, end).
     ATTAR_INLINE int64_t taps_within(int64_t o, int64_t begin, int64_t end) const {
-        int64_t count = 0;
-        for (int64_t k = 0; k < window; ++k) {
-            const int64_t at = first(o) + k * dilation;
-            count += at >= begin && at < end;
-        }
-        return count;
+        const int64_t at = first(o);
+        const int64_t low = at >= begin ? 0 : (begin - at + dilation - 1) / dilation;
+        const int64_t high = at >= end ? 0 : (end - at + dilation - 1) / dilation;
+        const int64_t last = high < window ? high : window;
+        return last > low ? last - low : 0;
     }
 };
 

@@ -26,7 +26,7 @@ class Pieces {
         : out_(axis.out), size_(max(1, size)) {
         const int64_t room = axis.in + axis.pad_before - slack - axis.extent();
         const int64_t inside_end = room < 0 ? 0 : min(out_, room / axis.stride + 1);
-        lead_ = round_up((axis.pad_before + axis.stride - 1) / axis.stride, grain);
+        lead_ = round_up(max(0, axis.pad_before + axis.stride - 1) / axis.stride, grain);
         tail_ = lead_ + (inside_end - lead_) / grain * grain;
         if (tail_ <= lead_) lead_ = tail_ = 0;
     }

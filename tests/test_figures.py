@@ -15,6 +15,7 @@ from PIL import Image
 from attar import figures, kernels
 from attar.errors import ArgumentError
 from attar.extraction import extract
+from attar.shrink import reduce_rows
 
 RNG = np.random.default_rng(11)
 
@@ -271,7 +272,7 @@ class TestPixels:
     @pytest.mark.parametrize("count", [321, 500, 719, 961])
     def test_mean_of_uneven_runs(self, count):
         rows = np.arange(count, dtype=np.float64)[:, None]
-        reduced = figures._reduce_rows(rows, 320, "mean")[:, 0]
+        reduced = reduce_rows(rows, 320, "mean")[:, 0]
         runs = np.split(rows[:, 0], (np.arange(1, 320) * count) // 320)
         assert_allclose(reduced, [run.mean() for run in runs])
 

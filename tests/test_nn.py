@@ -470,7 +470,7 @@ def geometries(draw):
         "kernel": kernel,
         "count": draw(st.sampled_from([1, 2, 5, 17])),
         "strides": (draw(st.integers(1, 3)), draw(st.integers(1, 3))),
-        "dilations": (draw(st.integers(1, 2)), draw(st.integers(1, 2))),
+        "dilations": (draw(st.sampled_from([1, 1, 2, 9])), draw(st.sampled_from([1, 1, 2, 9]))),
         "padding": draw(
             st.sampled_from(["SAME", "VALID"])
             | st.tuples(*[st.tuples(st.integers(0, 3), st.integers(0, 3))] * 2)
@@ -527,3 +527,35 @@ def test_any_geometry_is_right_or_refused(g):
     # No output differs by more than the largest sum of magnitudes allows.
     scale = reference.conv(abs(wide[0]), abs(wide[1]), axes).max()
     assert (abs(actual - expected) <= CONV_TOLERANCE[g["dtype"]] * max(scale, 1e-30)).all()
+
+
+HUGE = 10**9
+
+
+@pytest.mark.parametrize("kind", ["MAX", "AVG"])
+def test_windows_and_steps_far_larger_than_the_image_cost_nothing(kind):
+    x = random((1, 7, 9, 2))
+    everything = x.max(axis=(1, 2)) if kind == "MAX" else x.mean(axis=(1, 2))
+    for call in (
+        lambda: nn.pool(x, HUGE, kind, HUGE, "SAME"),
+        lambda: nn.pool(x, (7, 9), kind, HUGE, "VALID"),
+        lambda: nn.pool(x, (HUGE, 9), kind, (1, HUGE), "SAME")[:, 3:4],
+    ):
+        np.testing.assert_allclose(call()[:, 0, 0], everything, rtol=1e-5, atol=1e-7)
+    np.testing.assert_array_equal(nn.pool(x, 3, kind, 1, "SAME", dilations=HUGE), x)
+
+
+def test_taps_that_meet_no_input_are_left_out():
+    x, f = random((1, 7, 9, 2)), random((3, 3, 2, 4), seed=1)
+    centre = nn.conv2d(x, f[1:2, 1:2], 1, "SAME")
+    np.testing.assert_array_equal(nn.conv2d(x, f, 1, "SAME", dilations=HUGE), centre)
+    tall = random((501, 1, 2, 4), seed=2)
+    case = Conv(x.shape, tall.shape)
+    bias = np.zeros(4, np.float32)
+    assert_conv_close(nn.conv2d(x, tall, 1, "SAME"), case, x, tall, bias, np.float32)
+    # The only output's first tap lies in the padding, its second on the last row.
+    far = nn.conv2d(x, f[:2, :1], 1, [[94, 0], [0, 0]], dilations=(100, 1))
+    np.testing.assert_array_equal(far, nn.conv2d(x[:, 6:], f[1:2, :1], 1, "VALID"))
+    blind = nn.conv2d(x, f[:1, :1], 50, [[20, 24], [20, 22]], bias=bias + 3)
+    assert blind.shape == (1, 2, 2, 4)
+    assert (blind == 3).all()

@@ -35,7 +35,10 @@ def from_caller(operation: str, argument: str, value: Any) -> tuple[Array, Retur
         return value, _unchanged
     if hasattr(value, "__dlpack__"):
         return _from_dlpack(operation, argument, value), _to_framework_of(value)
-    array = np.asarray(value)
+    try:
+        array = np.asarray(value)
+    except ValueError as error:  # rows of different lengths
+        raise ShapeError(f"{operation}: {argument} is not an array: {error}") from error
     if array.dtype == np.float64 and not hasattr(value, "dtype"):
         array = array.astype(np.float32)
     return array, _to_framework_of(value)

@@ -38,7 +38,7 @@ class Axis(NamedTuple):
     window, stride, dilation : int
         Taps of the window, steps from output to output and from tap to tap.
     pad_before, pad_after : int
-        Cells of padding at the two ends.
+        Cells of padding at the two ends; the first window begins at ``-pad_before``.
     out : int
         Outputs along the axis.
 
@@ -69,7 +69,40 @@ class Axis(NamedTuple):
 
     def sees_a_value(self, o: int) -> bool:
         """Whether any tap of output `o` falls on an input."""
-        return any(0 <= at < self.size for at in self.taps(o))
+        first = o * self.stride - self.pad_before
+        lowest = max(0, -(first // self.dilation))  # the first tap at 0 or behind it
+        return lowest < self.window and first + lowest * self.dilation < self.size
+
+    def trim(self) -> tuple[Axis, int]:
+        """Leave out the taps that meet no input for any output, and steps that are not taken.
+
+        What remains is no longer than the input, however large the window or the dilation was.
+
+        Returns
+        -------
+        Axis
+            With the same outputs, as long as padding counts for nothing. Its `pad_before` is
+            negative where even the first window's first tap lies behind the first input.
+        int
+            How many taps were left out in front.
+
+        Examples
+        --------
+        >>> axis = Axis(4, window=3, stride=1, dilation=9, pad_before=9, pad_after=9, out=4)
+        >>> axis.trim()
+        (Axis(size=4, window=1, stride=1, dilation=1, pad_before=0, pad_after=0, out=4), 1)
+        """
+        reach = (self.out - 1) * self.stride
+        first = max(0, -((reach - self.pad_before) // self.dilation))
+        last = min(self.window - 1, (self.size - 1 + self.pad_before) // self.dilation)
+        if last < first:  # only padding is ever seen, and any one tap sees it as well
+            first = last = 0
+        window = last - first + 1
+        dilation = self.dilation if window > 1 else 1
+        stride = self.stride if self.out > 1 else 1
+        before = self.pad_before - first * self.dilation
+        behind = reach - before + (window - 1) * dilation + 1 - self.size
+        return Axis(self.size, window, stride, dilation, before, max(0, behind), self.out), first
 
 
 def freeze(operation: str, argument: str, value: Any) -> Any:

@@ -310,6 +310,8 @@ def _extract(
         result = np.empty(plan.out_shape, x.dtype)
     else:
         result = check_out(operation, out, plan.out_shape, x.dtype, x, weights, offsets)
+    if plan.taps is not None:
+        weights = np.ascontiguousarray(weights[plan.taps])
     if result.size:
         _core.extract(
             plan.channels_last(x), weights, offsets, plan.channels_last(result),
@@ -327,6 +329,7 @@ def _like_input(operation: str, argument: str, array: Array, input: Array) -> Ar
 
 
 class _ExtractPlan(NamedTuple):
+    taps: tuple[slice, slice] | None  # of the filters, where some of them meet no input
     y: _core.Axis
     x: _core.Axis
     pool: _core.Pool
@@ -371,6 +374,8 @@ def _join(n: int, sizes: tuple[int, ...], channels: int, channels_first: bool) -
 
 
 def _core_pool(axes: tuple[Axis, ...], kind: str, count_include_pad: bool = False) -> _core.Pool:
+    if not count_include_pad:
+        axes = tuple(axis.trim()[0] for axis in axes)
     y, x = axes
     return _core.Pool(_core.Axis(*y), _core.Axis(*x), kind, count_include_pad)
 
@@ -442,7 +447,10 @@ def _extract_plan(
             (1, 1),
             parse_padding(operation, "pool_padding", pool_padding, 2, first),
         )
+    (y, top), (x, left) = y.trim(), x.trim()
+    taps = slice(top, top + y.window), slice(left, left + x.window)
     return _ExtractPlan(
+        None if [y.window, x.window] == windows else taps,
         _core.Axis(*y),
         _core.Axis(*x),
         _core_pool(pools, kind),
