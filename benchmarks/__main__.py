@@ -25,6 +25,8 @@ def restart_in_clean_environment() -> None:
     """
     clean = {name: value for name, value in os.environ.items() if name not in UNWANTED}
     clean |= SETTINGS
+    if entries := clean.get("PYTHONPATH"):  # processes that start elsewhere find the same attar
+        clean["PYTHONPATH"] = os.pathsep.join(map(os.path.abspath, entries.split(os.pathsep)))
     if clean != dict(os.environ):
         os.execve(sys.executable, [sys.executable, "-m", "benchmarks", *sys.argv[1:]], clean)
 
@@ -67,6 +69,7 @@ def run(options: argparse.Namespace) -> None:
             measure.tell(f"{name}: {result['status']} ({result['reason']})")
     bandwidth = roofline.copy_bandwidth(threads)
     peers, failures, versions = measure.load_peers(keys, threads)
+    matmul = roofline.matmul_speed(threads)
     measured = {}
     for workload in workloads:
         measure.tell(f"{workload.name}: {workload.description['en']}")
@@ -75,21 +78,22 @@ def run(options: argparse.Namespace) -> None:
             "results": {key: results[key] for key in keys}
         }
     bandwidth = max(bandwidth, roofline.copy_bandwidth(threads))
+    matmul = roofline.faster(matmul, roofline.matmul_speed(threads))
     for workload in workloads:
         row = measured[workload.name]
-        row["roofline"] = roofline.of_row(workload, row["results"], bandwidth)
+        row["roofline"] = roofline.of_row(workload, row["results"], bandwidth, matmul)
     described = machine.describe(threads, versions)
-    kept = report.build(described, measured, bandwidth, options.repeats, **more)
+    kept = report.build(described, measured, bandwidth, matmul, options.repeats, **more)
 
     whole = options.rows is None and options.peers is None and options.repeats >= 7
     out = options.out or (report.path_for(kept) if whole else None)
     if out:
         report.save(kept, out)
-        measure.tell(f"kept in {out}")
+        measure.tell(f"kept in {report.shown(out)}")
     if whole and options.out is None:
         for readme in report.write_readmes(kept, out):
-            measure.tell(f"table written to {readme}")
-    print(report.table(kept, path=str(out or "")))
+            measure.tell(f"table written to {report.shown(readme)}")
+    print(report.table(kept, path=report.link(out) if out else None))
 
 
 def write_report(options: argparse.Namespace) -> None:
@@ -98,7 +102,7 @@ def write_report(options: argparse.Namespace) -> None:
 
     source = options.out or report.newest()
     for readme in report.write_readmes(report.load(source), source):
-        print(f"{readme}: from {source}")
+        print(f"{report.shown(readme)}: from {report.shown(source)}")
 
 
 def main() -> None:
@@ -107,7 +111,8 @@ def main() -> None:
         write_report(options)
         return
     restart_in_clean_environment()
-    faulthandler.enable()  # a peer that crashes takes the process along: say where
+    # A peer that crashes takes the process along: say where, even while stderr is hushed.
+    faulthandler.enable(os.dup(2))
     run(options)
 
 

@@ -70,6 +70,11 @@ def failure(error: BaseException) -> dict[str, Any]:
     return {"status": status, "reason": lines[0][:300]}
 
 
+def describe_peer(peer: Peer) -> dict[str, Any]:
+    """Return what every result says about its peer."""
+    return {"name": peer.name, "hand_built": peer.hand_built}
+
+
 def load_peers(
     keys: Iterable[str], threads: int
 ) -> tuple[dict[str, Peer], dict[str, dict[str, Any]], dict[str, str]]:
@@ -83,7 +88,7 @@ def load_peers(
             versions |= peer.load(threads)
             peers[key] = peer
         except Exception as error:  # whatever a framework raises is a row of the report
-            failures[key] = failure(error) | {"name": peer.name}
+            failures[key] = failure(error) | describe_peer(peer)
             tell(f"{peer.name}: {failures[key]['status']} ({failures[key]['reason']})")
     return peers, failures, versions
 
@@ -135,7 +140,7 @@ def measure_row(workload: Workload, peers: Mapping[str, Peer], repeats: int) -> 
             results[key] = {"status": "wrong answer", "reason": str(error)}
         except Exception as error:  # whatever a framework raises is a row of the report
             results[key] = failure(error)
-        results[key]["name"] = peer.name
+        results[key] |= describe_peer(peer)
         if "reason" in results[key]:
             tell(f"  {peer.name}: {results[key]['status']} ({results[key]['reason']})")
     del right

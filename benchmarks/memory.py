@@ -13,10 +13,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from benchmarks import ROOT
 from benchmarks.measure import failure
 from benchmarks.rows import ROWS, Workload
-
-ROOT = Path(__file__).parent.parent
 
 
 def _status_bytes(field: str) -> int:

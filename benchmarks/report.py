@@ -4,21 +4,23 @@ import json
 from pathlib import Path
 from typing import Any
 
-from benchmarks import rows
+from benchmarks import ROOT, rows
 from benchmarks.machine import slug
 from benchmarks.peers import OWN
 
-ROOT = Path(__file__).parent.parent
-RESULTS = Path(__file__).parent / "results"
+RESULTS = ROOT / "benchmarks" / "results"
 READMES = {"en": ROOT / "README.md", "zh": ROOT / "README.zh-CN.md"}
 START, END = "<!-- bench:start -->", "<!-- bench:end -->"
-SCHEMA = 1
+SCHEMA = 2
 
 WORDS = {
     "en": {
         "work": "filter, ReLU, max pool (ms)",
         "ratio": "fastest peer ÷ attar",
+        "library_ratio": "fastest library call ÷ attar",
         "roofline": "of copy speed",
+        "matmul_share": "of matmul speed",
+        "unknown": "n/a",
         "not installed": "not installed",
         "not supported": "–",
         "wrong answer": "wrong answer",
@@ -27,7 +29,11 @@ WORDS = {
         "informational": "for information",
         "machine": "{cpu}, {threads} threads{isa}, float32, best of {repeats}, peers in turns in"
         " one process, every answer checked against float64 first. Copy speed: {bandwidth:.1f} GB/s"
-        " read + written. {date}: [all samples and versions]({path}), [how]({how}).",
+        " read + written. {date}: {kept}[how]({how}).",
+        "kept": "[all samples and versions]({path}), ",
+        "matmul": "Matmul speed: {gflops:.0f} GFLOP/s ({library}, float32, {size}²).",
+        "multiply_adds": "Multiply-adds, in millions: {each}.",
+        "comma": ", ",
         "import": "`import attar`: {ms:.0f} ms beyond Python's own start.",
         "command": "`{command}`, the whole process: {ms:.0f} ms.",
         "memory": "Memory beyond image and answer on {row}: {mb:.1f} MB.",
@@ -36,7 +42,10 @@ WORDS = {
     "zh": {
         "work": "滤波、ReLU、最大池化（毫秒）",
         "ratio": "最快对手 ÷ attar",
+        "library_ratio": "最快的库调用 ÷ attar",
         "roofline": "占拷贝速度",
+        "matmul_share": "占矩阵乘法速度",
+        "unknown": "无",
         "not installed": "未安装",
         "not supported": "–",
         "wrong answer": "结果错误",
@@ -46,7 +55,11 @@ WORDS = {
         "machine": "{cpu}，{threads} 线程{isa}，float32，{repeats} 次取最快，"
         "各框架在同一进程内轮流运行，计时前所有结果都先与 float64 核对。"
         "内存拷贝速度：读写合计 {bandwidth:.1f} GB/s。{date}："
-        "[全部样本与版本]({path})，[测量方法]({how})。",
+        "{kept}[测量方法]({how})。",
+        "kept": "[全部样本与版本]({path})，",
+        "matmul": "矩阵乘法速度：{gflops:.0f} GFLOP/s（{library}，float32，{size}²）。",
+        "multiply_adds": "乘加次数（百万）：{each}。",
+        "comma": "、",
         "import": "`import attar`：比 Python 自身启动多 {ms:.0f} 毫秒。",
         "command": "`{command}` 整个进程：{ms:.0f} 毫秒。",
         "memory": "{row} 在输入图像和结果之外占用内存：{mb:.1f} MB。",
@@ -59,17 +72,21 @@ def build(
     machine: dict[str, Any],
     measured: dict[str, dict[str, Any]],
     bandwidth: float,
+    matmul: dict[str, Any],
     repeats: int,
     **more: Any,
 ) -> dict[str, Any]:
     """Return a run as it is kept: `measured` holds ``{row: {results, roofline}}``."""
     for row in measured.values():
         row["fastest_peer"], row["ratio"] = compare(row["results"])
+        library = {k: r for k, r in row["results"].items() if not r.get("hand_built", False)}
+        row["fastest_library_peer"], row["library_ratio"] = compare(library)
     return {
         "schema": SCHEMA,
         "machine": machine,
         "repeats": repeats,
         "copy_bytes_per_second": bandwidth,
+        "matmul": matmul,
         "rows": measured,
         **more,
     }
@@ -121,8 +138,17 @@ def milliseconds(value: float) -> str:
     return f"{value:.{digits}f}"
 
 
-def table(run: dict[str, Any], language: str = "en", path: str = "") -> str:
-    """Return the run as a Markdown table in English (``en``) or Chinese (``zh``)."""
+def millions(count: int) -> str:
+    """Return a count in millions, with two digits or more: 0.014, 1.4, 3,583."""
+    value = count / 1e6
+    return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
+
+
+def table(run: dict[str, Any], language: str = "en", path: str | None = None) -> str:
+    """Return the run as a Markdown table in English (``en``) or Chinese (``zh``).
+
+    `path` is the link to the kept run; without one the table has no such link.
+    """
     words = WORDS[language]
     keys = list(dict.fromkeys(key for row in run["rows"].values() for key in row["results"]))
     names = {
@@ -131,7 +157,8 @@ def table(run: dict[str, Any], language: str = "en", path: str = "") -> str:
         for key in keys
         if key in row["results"]
     }
-    head = [words["work"], *(names[key] for key in keys), words["ratio"], words["roofline"]]
+    columns = ("ratio", "library_ratio", "roofline", "matmul_share")
+    head = [words["work"], *(names[key] for key in keys), *(words[name] for name in columns)]
     lines = [_line(head), _line(["---"] + ["---:"] * (len(head) - 1))]
     lines += [_line(_row(name, row, keys, language)) for name, row in run["rows"].items()]
     return "\n".join([*lines, "", words["stop"].join(_facts(run, words, path))])
@@ -154,17 +181,15 @@ def _row(name: str, row: dict[str, Any], keys: list[str], language: str) -> list
             cells.append(f"**{best}**" if key in OWN else best)
         else:
             cells.append(words[result["status"]])
-    cells.append("" if row["ratio"] is None else f"**{row['ratio']:.1f}×**")
-    fractions = row["roofline"]["fraction"]
-    if OWN[0] not in fractions:
-        cells.append("")
-    else:
-        share = fractions[OWN[0]]
-        cells.append(words["fits"] if share is None else f"{100 * share:.0f} %")
+    ratios = (row["ratio"], row["library_ratio"])
+    cells += ["" if ratio is None else f"**{ratio:.1f}×**" for ratio in ratios]
+    for shares, without in (("fraction", "fits"), ("matmul_fraction", "unknown")):
+        share = row["roofline"][shares].get(OWN[0], 0.0)
+        cells.append(words[without] if share is None else f"{100 * share:.0f} %" if share else "")
     return cells
 
 
-def _facts(run: dict[str, Any], words: dict[str, str], path: str) -> list[str]:
+def _facts(run: dict[str, Any], words: dict[str, str], path: str | None) -> list[str]:
     machine = run["machine"]
     isa = machine["attar"].get("isa")
     facts = [
@@ -175,10 +200,15 @@ def _facts(run: dict[str, Any], words: dict[str, str], path: str) -> list[str]:
             repeats=run["repeats"],
             bandwidth=run["copy_bytes_per_second"] / 1e9,
             date=machine["date"][:10],
-            path=path,
+            kept=words["kept"].format(path=path) if path else "",
             how="benchmarks/README.md",
         )
     ]
+    if run["matmul"]["status"] == "measured":
+        gflops = run["matmul"]["flops_per_second"] / 1e9
+        facts.append(words["matmul"].format(**run["matmul"], gflops=gflops))
+    each = [f"{name} {millions(row['multiply_adds'])}" for name, row in run["rows"].items()]
+    facts.append(words["multiply_adds"].format(each=words["comma"].join(each)))
     memory, start, command = run.get("memory"), run.get("import"), run.get("command")
     if memory and memory["status"] == "measured":
         facts.append(words["memory"].format(row=memory["row"], mb=memory["extra_bytes"] / 1e6))
@@ -198,15 +228,28 @@ def replace_between_markers(page: str, text: str) -> str:
     return f"{before}{START}\n{text}\n{END}{after}"
 
 
+def link(path: Path) -> str | None:
+    """Return the path as the READMEs link to it, relative to the repository; None outside of it."""
+    path, root = path.resolve(), ROOT.resolve()
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else None
+
+
+def shown(path: Path) -> str:
+    """Return the path as it is printed: relative to the repository where it lies inside."""
+    return link(path) or str(path)
+
+
 def write_readmes(run: dict[str, Any], source: Path) -> list[Path]:
-    """Write the table into each README that has the markers; return those written."""
+    """Write the table into each README that there is; return those written."""
+    path = link(source)
+    if path is None:
+        raise ValueError(f"{source} lies outside {ROOT}: a README cannot link to it")
     written = []
     for language, readme in READMES.items():
         if not readme.exists():
             continue
         page = readme.read_text(encoding="utf-8")
-        link = source.resolve().relative_to(ROOT).as_posix()
-        page = replace_between_markers(page, table(run, language, link))
+        page = replace_between_markers(page, table(run, language, path))
         readme.write_text(page, encoding="utf-8")
         written.append(readme)
     return written

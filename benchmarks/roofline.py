@@ -1,4 +1,8 @@
-"""How fast this machine copies memory: no filter can be faster than reading and writing once."""
+"""What this machine can do: copy memory, and multiply matrices.
+
+No filter can be faster than reading and writing once. The matmul is a stand-in for the processor's
+peak of multiply-adds, taken without compiling anything.
+"""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -7,10 +11,13 @@ from typing import Any
 import numpy as np
 
 from benchmarks.machine import last_level_cache_bytes
+from benchmarks.measure import failure, tell, wait_until_quiet
 from benchmarks.rows import Workload
 
 CHUNK_BYTES = (1 << 20, 8 << 20, 1 << 40)
 """Sizes of the pieces that a thread copies; the last is one piece a thread."""
+
+MATMUL_SIZE = 1024
 
 
 def copy_bandwidth(threads: int, repeats: int = 7) -> float:
@@ -45,6 +52,43 @@ def copy_bandwidth(threads: int, repeats: int = 7) -> float:
     return 2 * size / best
 
 
+def matmul_speed(threads: int, repeats: int = 15) -> dict[str, Any]:
+    """Return the best of some float32 products of two 1024² matrices by PyTorch, in FLOP/s.
+
+    Each is taken as the peers' samples are, after a pause: the system may let two threads share a
+    core for as long as both keep busy.
+    """
+    try:
+        import torch
+
+        torch.set_num_threads(threads)
+        torch.set_float32_matmul_precision("highest")  # the default: no bfloat16 inside
+        a, b, c = torch.rand(3, MATMUL_SIZE, MATMUL_SIZE, dtype=torch.float32)
+        best = float("inf")
+        with torch.inference_mode():
+            for _ in range(repeats):
+                wait_until_quiet()
+                torch.mm(a, b, out=c)
+                begin = time.perf_counter()
+                torch.mm(a, b, out=c)
+                best = min(best, time.perf_counter() - begin)
+    except Exception as error:  # without PyTorch the column says so
+        result = failure(error)
+        tell(f"matmul speed: {result['status']} ({result['reason']})")
+        return result
+    return {
+        "status": "measured",
+        "library": f"PyTorch {torch.__version__}",
+        "size": MATMUL_SIZE,
+        "flops_per_second": 2 * MATMUL_SIZE**3 / best,
+    }
+
+
+def faster(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    """Return the faster of two results of `matmul_speed`."""
+    return max(one, other, key=lambda matmul: matmul.get("flops_per_second", 0.0))
+
+
 def fraction(workload: Workload, milliseconds: float, bandwidth: float) -> float | None:
     """Return the part of the copy roofline that this time reaches.
 
@@ -56,14 +100,25 @@ def fraction(workload: Workload, milliseconds: float, bandwidth: float) -> float
     return workload.bytes_moved / bandwidth / (milliseconds * 1e-3)
 
 
-def of_row(workload: Workload, results: dict[str, Any], bandwidth: float) -> dict[str, Any]:
-    """Return the roofline of one row, and the fraction that each measured peer reaches."""
+def of_row(
+    workload: Workload, results: dict[str, Any], bandwidth: float, matmul: dict[str, Any]
+) -> dict[str, Any]:
+    """Return the limits of one row, and the fraction of each that every measured peer reaches.
+
+    Of the matmul's speed: two operations for each multiply-add of the direct convolution, so that
+    an algorithm with fewer multiplications may pass 1. None without a measured matmul.
+    """
+    times = {
+        key: result["best_ms"] for key, result in results.items() if result["status"] == "measured"
+    }
+    flops = matmul.get("flops_per_second")
+    operations = 2 * workload.multiply_adds
     return {
         "bytes_moved": workload.bytes_moved,
         "copy_limit_ms": 1e3 * workload.bytes_moved / bandwidth,
-        "fraction": {
-            key: fraction(workload, result["best_ms"], bandwidth)
-            for key, result in results.items()
-            if result["status"] == "measured"
+        "fraction": {key: fraction(workload, ms, bandwidth) for key, ms in times.items()},
+        "matmul_limit_ms": 1e3 * operations / flops if flops else None,
+        "matmul_fraction": {
+            key: operations / (ms * 1e-3) / flops if flops else None for key, ms in times.items()
         },
     }

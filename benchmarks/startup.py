@@ -10,9 +10,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+from benchmarks import ROOT
 from benchmarks.measure import failure
 
-ROOT = Path(__file__).parent.parent
 PICTURES = {".jpg", ".jpeg", ".png", ".webp"}
 
 

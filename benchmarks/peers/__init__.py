@@ -1,6 +1,6 @@
 """The frameworks side by side: one module each, imported only when its peer is asked for.
 
-A peer is a class with `name`, `load(threads)` and one method per operation that it can do
+A peer is a `Peer` with `name`, `load(threads)` and one method per operation that it can do
 (`extract`), which prepares the data in the layout the peer likes best and returns its `Way`s.
 To add a peer, write its module and name it in `PEERS`.
 """
@@ -32,6 +32,12 @@ class Peer(Protocol):
     name: str
     """How tables call it."""
 
+    hand_built: bool = False
+    """True for code built by hand on top of a library, which no user of it writes.
+
+    It is a peer like every other, and left out only of "fastest library call ÷ attar".
+    """
+
     def load(self, threads: int) -> Mapping[str, str]:
         """Import the framework, set its threads and return the versions of what was imported."""
         ...
@@ -50,6 +56,7 @@ PEERS = {
     "onnxruntime": "benchmarks.peers.onnxruntime:OnnxRuntime",
     "openvino": "benchmarks.peers.openvino:OpenVino",
     "opencv": "benchmarks.peers.opencv:OpenCV",
+    "opencv_strips": "benchmarks.peers.opencv:OpenCVStrips",
     "tensorflow": "benchmarks.peers.tensorflow:TensorFlow",
 }
 """Key (in results and on the command line) → where its class is. attar's own come first."""

@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.peers import Way
+from benchmarks.peers import Peer, Way
 from benchmarks.rows import Workload
 
 
-class Attar:
+class Attar(Peer):
     """nn.extract as a user calls it: it allocates its answer."""
 
     name = "attar"

@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.peers import Way, nchw_to_nhwc
+from benchmarks.peers import Peer, Way, nchw_to_nhwc
 from benchmarks.peers.onnx_model import extract_model
 from benchmarks.rows import Workload
 
 
-class OnnxRuntime:
+class OnnxRuntime(Peer):
     """A plain run, and IO binding with both buffers kept: whichever is faster."""
 
     name = "ONNX Runtime"

@@ -1,5 +1,7 @@
 """OpenCV and NumPy as a skilled user of both combines them; every buffer is allocated once.
 
+`OpenCV` calls the library on whole planes. `OpenCVStrips` is what an expert could build on top.
+
 Tried and slower everywhere, so not among the ways: ReLU before the maximum (they commute), halving
 by `cv2.dilate` then `cv2.resize(INTER_NEAREST)`, by `cv2.split`, by `cv2.reduce(REDUCE_MAX)`.
 """
@@ -12,37 +14,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.oracle import same_padding
-from benchmarks.peers import Way
+from benchmarks.peers import Peer, Way
 from benchmarks.rows import Workload
 
 Plane = NDArray[np.float32]
 
 
-class OpenCV:
-    """filter2D with a zero border, then the maximum of the window, then ReLU."""
+class OpenCV(Peer):
+    """filter2D with a zero border, then the maximum of the window, then ReLU: whole planes."""
 
     name = "OpenCV + NumPy"
 
     def load(self, threads: int) -> Mapping[str, str]:
-        """Import cv2 and start as many workers as cv2 has threads."""
+        """Import cv2 and set its threads."""
         import cv2
 
         cv2.setNumThreads(threads)
         self.cv2 = cv2
         self.threads = threads
-        self.workers = ThreadPoolExecutor(threads)
         return {"opencv": cv2.__version__}
 
     def extract(
         self, workload: Workload, image: NDArray[np.float32], kernel: NDArray[np.float32]
     ) -> Mapping[str, Way]:
-        """Offer several ways to condense, and working in strips that stay in the cache."""
-        n, height, width, _ = workload.image_shape
-        if workload.kernel_shape[3] != 1 or n != 1:
-            raise NotImplementedError("filter2D makes one map of one image")
-        planes = [np.ascontiguousarray(image[0, :, :, c]) for c in range(image.shape[3])]
-        kernels = [np.ascontiguousarray(kernel[:, :, c, 0]) for c in range(image.shape[3])]
-        out = np.zeros(workload.output_shape[1:3], np.float32)
+        """Offer several ways to condense."""
+        planes, kernels, out = self._prepare(workload, image, kernel)
+        _, height, width, _ = workload.image_shape
         filtered, scratch = np.zeros((2, height, width), np.float32)
 
         def whole(condense: Callable[[Plane, Plane], Any]) -> Way:
@@ -55,14 +52,27 @@ class OpenCV:
             return Way(call, lambda answer: answer[None, :, :, None])
 
         ways = {"dilate": whole(self._by_dilation(workload))}
-        even = height % 2 == 0 and width % 2 == 0
-        if workload.window == workload.stride == 2 and even:
+        if self._halves_evenly(workload):
             ways["NumPy maximum of strided views"] = whole(self._by_numpy(height, width))
             ways["cv2.max of rows, NumPy of columns"] = whole(self._by_rows(height, width))
             ways["cv2.max of rows and channels"] = whole(self._by_channels(height, width))
-            for rows in (64, 256):
-                ways[f"strips of {rows} rows"] = self._strips(planes, kernels, out, rows)
         return ways
+
+    def _prepare(
+        self, workload: Workload, image: NDArray[np.float32], kernel: NDArray[np.float32]
+    ) -> tuple[list[Plane], list[Plane], Plane]:
+        """Return the planes of the image, those of the kernel, and room for the answer."""
+        if workload.kernel_shape[3] != 1 or workload.image_shape[0] != 1:
+            raise NotImplementedError("filter2D makes one map of one image")
+        channels = range(image.shape[3])
+        planes = [np.ascontiguousarray(image[0, :, :, c]) for c in channels]
+        kernels = [np.ascontiguousarray(kernel[:, :, c, 0]) for c in channels]
+        return planes, kernels, np.zeros(workload.output_shape[1:3], np.float32)
+
+    def _halves_evenly(self, workload: Workload) -> bool:
+        """Return whether the windows are 2×2, side by side, and none is cut off."""
+        _, height, width, _ = workload.image_shape
+        return workload.window == workload.stride == 2 and height % 2 == width % 2 == 0
 
     def _filter(
         self, planes: list[Plane], kernels: list[Plane], filtered: Plane, scratch: Plane
@@ -126,6 +136,34 @@ class OpenCV:
             cv2.max(out, 0.0, dst=out)
 
         return condense
+
+
+class OpenCVStrips(OpenCV):
+    """Strips of rows that stay in the cache, each filtered and condensed by one worker.
+
+    cv2 runs on one thread; the workers are the threads. The hardest peer there is, and no call of
+    a library: the blocking, the halo and the workers are made by hand.
+    """
+
+    name = "OpenCV, strips by hand"
+    hand_built = True
+
+    def load(self, threads: int) -> Mapping[str, str]:
+        """Import cv2 and start as many workers as cv2 has threads."""
+        versions = super().load(threads)
+        self.workers = ThreadPoolExecutor(threads)
+        return versions
+
+    def extract(
+        self, workload: Workload, image: NDArray[np.float32], kernel: NDArray[np.float32]
+    ) -> Mapping[str, Way]:
+        """Offer two heights of a strip."""
+        planes, kernels, out = self._prepare(workload, image, kernel)
+        if not self._halves_evenly(workload):
+            raise NotImplementedError("the strips are written for 2×2 windows on even sizes")
+        return {
+            f"strips of {rows} rows": self._strips(planes, kernels, out, rows) for rows in (64, 256)
+        }
 
     def _strips(self, planes: list[Plane], kernels: list[Plane], out: Plane, rows: int) -> Way:
         """Return the way by strips of `rows` (even): each worker filters and condenses its own."""

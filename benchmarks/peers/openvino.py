@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.peers import Way, nchw_to_nhwc
+from benchmarks.peers import Peer, Way, nchw_to_nhwc
 from benchmarks.peers.onnx_model import extract_model
 from benchmarks.rows import Workload
 
 
-class OpenVino:
+class OpenVino(Peer):
     """The ONNX model, compiled; NCHW arrays, and NHWC ones transposed inside the model."""
 
     name = "OpenVINO"

@@ -7,11 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.oracle import same_padding
-from benchmarks.peers import Way, nchw_to_nhwc
+from benchmarks.peers import Peer, Way, nchw_to_nhwc
 from benchmarks.rows import Workload
 
 
-class Torch:
+class Torch(Peer):
     """Contiguous NCHW tensors."""
 
     name = "PyTorch"
