@@ -1,9 +1,11 @@
 """Reading and writing pictures: every format and mode, and every way for a file to be bad."""
 
 import io
+import re
 import struct
 import sys
 import threading
+import warnings
 import zlib
 from pathlib import Path
 
@@ -280,6 +282,24 @@ def test_damaged_exif_costs_a_warning_not_the_picture():
     np.testing.assert_array_equal(image, decode_image(encode(SMOOTH, "JPEG")))
 
 
+@pytest.mark.parametrize(
+    "exif",
+    [
+        b"II*\0\xff\xff\xff\x0f",  # its table lies behind its end
+        b"II*\0\x08\0\0\0\x09\0\x12\x01\x03\0",  # its table is cut short
+        b"MM\0*\0\0\0\x08\0\x01\x01\x1a\0\x05\0\0\0\x01\0\0\x99\x99",  # a value is missing
+        b"",
+        bytes(30),
+    ],
+)
+def test_damaged_exif_with_warnings_as_errors(exif):
+    plain = encode(SMOOTH, "JPEG")
+    data = encode(SMOOTH, "JPEG", exif=b"Exif\0\0" + exif)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        np.testing.assert_array_equal(decode_image(data), decode_image(plain))
+
+
 # ---- sixteen bits ----
 
 DEEP = RNG.integers(0, 65536, (9, 11), np.uint16)
@@ -546,6 +566,85 @@ def test_jpeg_damaged_in_the_middle_where_pillow_is_silent(progressive):
     Image.open(io.BytesIO(damaged)).load()
     with pytest.raises(ImageError, match="Corrupt JPEG data"):
         decode_image(damaged)
+
+
+def jpeg_with_strays(data, places):
+    """Insert bytes in front of the markers at `places`, a dict."""
+    for at in sorted(places, reverse=True):
+        data = data[:at] + places[at] + data[at:]
+    return data
+
+
+@pytest.mark.parametrize("strays", [b"\x5a", b"\x00" * 608, bytes(range(1, 17)) + b"\xff\x00"])
+@pytest.mark.parametrize("marker", [b"\xff\xdb", b"\xff\xc4", b"\xff\xc0", b"\xff\xda"])
+def test_jpeg_with_strays_between_the_segments_of_its_header(marker, strays):
+    good = encode(SMOOTH, "JPEG")
+    data = jpeg_with_strays(good, {good.index(marker): strays})
+    np.testing.assert_array_equal(decode_image(data), decode_image(good))
+
+
+@pytest.mark.parametrize("strays", [b"\x5a" * 3, b"\x5a" * 15, b"\x00" * 608])
+@pytest.mark.parametrize("marker", [b"\xff\xd0", b"\xff\xd1", b"\xff\xd9"])
+def test_jpeg_with_strays_behind_its_pixels(marker, strays):
+    noise = RNG.integers(0, 256, (64, 64, 3), np.uint8)
+    good = encode(noise, "JPEG", quality=95, restart_marker_rows=1)
+    data = jpeg_with_strays(good, {good.rindex(marker): strays})
+    np.testing.assert_array_equal(decode_image(data), decode_image(good))
+
+
+@pytest.mark.parametrize("most", [1, 2, 4, 10])
+def test_jpeg_of_a_webcam_with_strays_everywhere(most):
+    good = encode(RNG.integers(0, 256, (400, 24), np.uint8), "JPEG", restart_marker_rows=1)
+    scan = good.index(b"\xff\xda")
+    ends = [
+        found.start()
+        for found in re.finditer(rb"\xff[\xd0-\xd7\xd9]", good)
+        if found.start() > scan
+    ]
+    assert len(ends) == 50
+    data = jpeg_with_strays(
+        good,
+        {at: RNG.integers(0, 255, RNG.integers(0, most + 1), np.uint8).tobytes() for at in ends},
+    )
+    np.testing.assert_array_equal(decode_image(data), decode_image(good))
+
+
+def test_progressive_jpeg_with_padding_between_its_scans():
+    good = encode(RNG.integers(0, 256, (64, 64, 3), np.uint8), "JPEG", progressive=True)
+    data = jpeg_with_strays(
+        good, {good.rindex(marker): bytes(9) for marker in (b"\xff\xda", b"\xff\xd9")}
+    )
+    np.testing.assert_array_equal(decode_image(data), decode_image(good))
+
+
+@pytest.mark.parametrize("marker", [b"\xff\xd1", b"\xff\xd9"])
+def test_many_bytes_behind_the_pixels_are_damage(marker):
+    good = encode(RNG.integers(0, 256, (64, 64), np.uint8), "JPEG", restart_marker_rows=1)
+    data = jpeg_with_strays(good, {good.rindex(marker): b"\x5a" * 40})
+    with pytest.raises(ImageError, match=r"Corrupt JPEG data: \d\d extraneous bytes before"):
+        decode_image(data)
+
+
+@pytest.mark.parametrize("marker", [b"\xff\xdb", b"\xff\xd1"])
+def test_jpeg_with_strays_that_is_damaged_too(marker):
+    noise = RNG.integers(0, 256, (64, 64), np.uint8)
+    good = encode(noise, "JPEG", quality=95, restart_marker_rows=1)
+    data = jpeg_with_strays(good, {good.index(marker): b"\x5a" * 3})
+    at = good.rindex(b"\xff\xd4")
+    for bad in (data[:-40], data[:at], data[:-300] + b"\xff\xd9", data[:at] + data[at + 300 :]):
+        with pytest.raises(ImageError, match=r"JPEG \((Corrupt JPEG data|Premature end)"):
+            decode_image(bad)
+
+
+def test_a_jpeg_made_to_be_slow_is_given_up(monkeypatch):
+    good = encode(RNG.integers(0, 256, (400, 24), np.uint8), "JPEG", restart_marker_rows=1)
+    data = good
+    for marker in (b"\xff\xd6", b"\xff\xd3", b"\xff\xd1"):
+        data = jpeg_with_strays(data, {data.rindex(marker): b"\x5a" * 5})
+    np.testing.assert_array_equal(decode_image(data), decode_image(good))
+    monkeypatch.setattr("attar.jpeg._ATTEMPTS_MAX", 4)
+    with pytest.raises(ImageError, match="5 extraneous bytes before marker 0xd"):
+        decode_image(data)
 
 
 def test_png_damaged_in_a_way_that_only_its_checksum_shows():

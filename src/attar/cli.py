@@ -22,7 +22,9 @@ from cyclopts import App, CycloptsError, Group, Parameter
 from attar.errors import ArgumentError, AttarError
 
 if TYPE_CHECKING:
-    from attar.extraction import Extraction, ExtractionSpec, ExtractionStats, MapStats
+    from attar.extraction import Extraction
+    from attar.spec import ExtractionSpec
+    from attar.stats import ExtractionStats, MapStats
 
 __all__ = ["main"]
 
@@ -201,8 +203,8 @@ def _padding(option: str, text: str) -> str | tuple[tuple[int, int], tuple[int, 
 
 def _check_once(kernel: str, options: dict[str, Any]) -> "tuple[Any, ExtractionSpec]":
     """Check what does not depend on an image; return the kernel, its text parsed, and the spec."""
-    from attar.extraction import resolve
     from attar.kernels import parse_kernel
+    from attar.spec import resolve
 
     weights = parse_kernel(kernel)
     spec = resolve(kernel, weights.shape, **options)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, get_args
 import numpy as np
 import numpy.typing as npt
 
+from attar import jpeg
 from attar.errors import (
     ArgumentError,
     DTypeError,
@@ -102,6 +103,9 @@ def read_image(
     Transparent pixels are laid over white, the page that viewers and browsers show them on.
     Of an animation or a document, the first frame or page is read. Colour profiles are not
     applied, as in TensorFlow, Keras and PyTorch.
+
+    A JPEG opens although its camera left stray bytes in front of a marker. With a broken EXIF
+    block it is read as it lies, without turning it. Damaged or missing pixels are an error.
 
     Parameters
     ----------
@@ -350,7 +354,14 @@ def _open(kind: str, data: bytes) -> "ImageFile":
     module, plugin = _PLUGIN[kind]
     factory = getattr(importlib.import_module(f"PIL.{module}"), plugin)
     with _pillow_limit_lifted() if kind in {"GIF", "WEBP"} else contextlib.nullcontext():
-        image: ImageFile = factory(io.BytesIO(data))
+        try:
+            image: ImageFile = factory(io.BytesIO(data))
+        except Warning:
+            # Warnings are errors, and Pillow has one about the EXIF block of a JPEG. Not
+            # catch_warnings: up to Python 3.13 it changes the filters of all threads.
+            if kind != "JPEG":
+                raise
+            image = factory(io.BytesIO(jpeg.without_exif(data)))
     return image
 
 
@@ -396,11 +407,10 @@ def _orientation(image: "ImageFile") -> int:
 def _jpeg_pixels(image: "ImageFile", data: bytes) -> _Pixels:
     # simplejpeg and Pillow decode to the same values; simplejpeg is faster and, unlike Pillow,
     # reports damage in the middle of the data.
-    import simplejpeg  # type: ignore[import-untyped]
-
     if image.mode in {"L", "RGB"}:
         try:
-            values = simplejpeg.decode_jpeg(data, "GRAY" if image.mode == "L" else "RGB")
+            colorspace = "GRAY" if image.mode == "L" else "RGB"
+            values = jpeg.decode(data, colorspace, image.size[0] * image.size[1])
         except ValueError as error:
             if str(error).startswith(("Corrupt", "Premature")):
                 raise
