@@ -11,6 +11,7 @@ import os
 import re
 import signal
 import sys
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -468,6 +469,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     # This process is ours. Importing makes many objects and no garbage, so looking for some
     # takes 0.04 s of 0.7. _outcomes turns it on again, since figures do become garbage.
     gc.disable()
+    # Matplotlib imports its 3-D axes only to have them registered: another 0.04 s. It does
+    # without, and warns that it does.
+    sys.modules["mpl_toolkits.mplot3d"] = None  # type: ignore[assignment]
+    warnings.filterwarnings("ignore", "Unable to import Axes3D")
     # A terminal of another encoding gets \u2192 for an arrow, not an exception.
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
