@@ -24,6 +24,8 @@ __all__ = [
     "spatial_values",
 ]
 
+_LARGEST = 2**31 - 1  # of a window, a step or a padding: the core counts in 64 bits
+
 Padding: TypeAlias = str | tuple[tuple[int, int], ...]
 """``"SAME"``, ``"VALID"`` or one (before, after) pair for each spatial axis."""
 
@@ -166,6 +168,8 @@ def spatial_values(
         )
     if min(numbers) < 1:
         raise ArgumentError(f"{operation}: {argument} must be at least 1, got {value!r}")
+    if max(numbers) > _LARGEST:
+        raise ArgumentError(f"{operation}: {argument} must be at most {_LARGEST}, got {value!r}")
     return numbers
 
 
@@ -209,6 +213,8 @@ def parse_padding(
         )
     if min(min(pair) for pair in pairs) < 0:
         raise ArgumentError(f"{operation}: {argument} must not be negative, got {padding!r}")
+    if max(max(pair) for pair in pairs) > _LARGEST:
+        raise ArgumentError(f"{operation}: {argument} must be at most {_LARGEST}, got {padding!r}")
     return pairs
 
 
@@ -307,9 +313,10 @@ def pool_axes(
     """
     axes = _axes(operation, sizes, windows, strides, dilations, padding, ceil_mode)
     for i, axis in enumerate(axes):
-        lead = range(min(axis.out, -(-axis.pad_before // axis.stride)))
-        tail = range(max(0, (axis.size + axis.pad_before - 1) // axis.stride + 1), axis.out)
-        for o in (*lead, *tail):
+        # The first and the last windows lie farthest out. Only taps so far apart that they can
+        # straddle the whole input may miss it in between.
+        farthest = range(0, axis.out, max(1, axis.out - 1))
+        for o in farthest if axis.dilation <= axis.size else range(axis.out):
             if not axis.sees_a_value(o):
                 raise ShapeError(
                     f"{operation}: window {o} along spatial axis {i} sees nothing but padding "

@@ -7,6 +7,8 @@ comes back as what the input was. Every function takes ``out``, an array to writ
 
 from __future__ import annotations
 
+import math
+import os
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -21,6 +23,7 @@ __all__ = ["conv2d", "extract", "pool", "relu"]
 
 _CHANNELS_LAST = {1: "NWC", 2: "NHWC", 3: "NDHWC"}
 _CHANNELS_FIRST = {1: "NCW", 2: "NCHW", 3: "NCDHW"}
+_MEMORY = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")  # bytes
 _POOLING_TYPES = {"MAX": "MAX", "AVG": "AVG", "AVERAGE": "AVG"}
 
 
@@ -373,6 +376,17 @@ def _join(n: int, sizes: tuple[int, ...], channels: int, channels_first: bool) -
     return (n, channels, *sizes) if channels_first else (n, *sizes, channels)
 
 
+def _require_room(operation: str, what: str, shape: tuple[int, ...]) -> None:
+    """Refuse what this machine could not hold: asked for, it would be found out by dying of it."""
+    needed = math.prod(shape) * np.dtype(np.float32).itemsize
+    if needed > _MEMORY // 2:
+        raise ShapeError(
+            f"{operation}: {what} would have the shape {shape}, {needed / 2**30:.0f} GiB in "
+            f"float32, more than half of this machine's {_MEMORY / 2**30:.0f}; use less padding, "
+            "larger strides or a smaller input"
+        )
+
+
 def _core_pool(axes: tuple[Axis, ...], kind: str, count_include_pad: bool = False) -> _core.Pool:
     if not count_include_pad:
         axes = tuple(axis.trim()[0] for axis in axes)
@@ -447,6 +461,8 @@ def _extract_plan(
             (1, 1),
             parse_padding(operation, "pool_padding", pool_padding, 2, first),
         )
+    out_shape = _join(n, tuple(axis.out for axis in pools), count, first)
+    _require_room(operation, "the answer", out_shape)
     (y, top), (x, left) = y.trim(), x.trim()
     taps = slice(top, top + y.window), slice(left, left + x.window)
     return _ExtractPlan(
@@ -455,7 +471,7 @@ def _extract_plan(
         _core.Axis(*x),
         _core_pool(pools, kind),
         activation == "relu",
-        _join(n, tuple(axis.out for axis in pools), count, first),
+        out_shape,
         first,
     )
 
@@ -491,6 +507,11 @@ def _pool_plan(
         parse_padding(operation, "padding", padding, dims, first),
         ceil_mode,
     )
+    out_shape = _join(n, tuple(axis.out for axis in axes), channels, first)
+    _require_room(operation, "the answer", out_shape)
+    if count_include_pad:
+        padded = tuple(axis.size + axis.pad_before + axis.pad_after for axis in axes)
+        _require_room(operation, "the padded input", padded)
     whole = Axis(1, 1, 1, 1, 0, 0, 1)
     if dims == 1:
         passes = [(whole, axes[0])]
@@ -501,7 +522,7 @@ def _pool_plan(
         passes = [(axes[1], axes[2]), (axes[0], Axis(area, 1, 1, 1, 0, 0, area))]
     return _PoolPlan(
         tuple(_core_pool(pair, kind, count_include_pad) for pair in passes),
-        _join(n, tuple(axis.out for axis in axes), channels, first),
+        out_shape,
         first,
     )
 
