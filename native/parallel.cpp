@@ -9,8 +9,8 @@
 #include <fstream>
 #include <mutex>
 #include <new>
-#include <sstream>
 #include <string>
+#include <system_error>
 #include <thread>
 
 #include <pthread.h>

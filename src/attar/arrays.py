@@ -90,19 +90,18 @@ def require_float(operation: str, argument: str, array: Array) -> Array:
     Strides may be anything that is a whole number of elements; rarer arrays are copied.
     """
     if array.dtype != np.float32 and array.dtype != np.float64:
+        hint = "" if array.dtype == object else "; convert it, for example with .astype(np.float32)"
         raise DTypeError(
-            f"{operation}: {argument} must be float32 or float64, got {array.dtype}"
-            + (
-                "; convert it, for example with .astype(np.float32)"
-                if array.dtype != object
-                else ""
-            )
+            f"{operation}: {argument} must be float32 or float64, got {array.dtype}{hint}"
         )
-    if array.flags.c_contiguous and array.flags.aligned:
-        return array
-    if not array.flags.aligned or any(step % array.itemsize for step in array.strides):
-        return np.array(array, order="C")
-    return array
+    return array if _addressable(array) else np.array(array, order="C")
+
+
+def _addressable(array: Array) -> bool:
+    flags = array.flags
+    return flags.aligned and (
+        flags.c_contiguous or not any(step % array.itemsize for step in array.strides)
+    )
 
 
 def check_out(
@@ -119,17 +118,14 @@ def check_out(
         raise ShapeError(f"{operation}: out must have the shape {shape}, got {array.shape}")
     if array.dtype != dtype:
         raise DTypeError(f"{operation}: out must be {dtype} like the input, got {array.dtype}")
-    flags = array.flags
-    if not flags.writeable:
+    if not array.flags.writeable:
         raise ArgumentError(f"{operation}: out is read-only")
-    if not flags.aligned or (
-        not flags.c_contiguous and any(step % array.itemsize for step in array.strides)
-    ):
+    if not _addressable(array):
         raise ArgumentError(
             f"{operation}: out must be aligned, with strides of whole elements, "
             f"got strides of {array.strides} bytes"
         )
-    if not flags.c_contiguous and array.size > 1 and _overlaps_itself(array):
+    if not array.flags.c_contiguous and array.size > 1 and _overlaps_itself(array):
         raise ArgumentError(f"{operation}: elements of out share memory with one another")
     for other in inputs:
         if other is not None and np.may_share_memory(array, other) and _overlap(array, other):
