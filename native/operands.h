@@ -9,23 +9,45 @@
 
 namespace attar {
 
-// A batch of images addressed as [n][y][x][c]. Strides are in elements and may be anything, also
-// negative or zero, so channels-first, channels-last and sliced arrays all fit without a copy.
+// The types of numbers. half and bfloat travel as their 16 bits.
+enum class Number { f32, f64, f16, bf16, i8, i16, i32, i64, u8, u16, u32, u64 };
+
+// A batch of images addressed as [n][z][y][x][c]; flat ones have a depth of 1. Strides are in
+// elements and may be anything, also negative or zero, so channels-first, channels-last and sliced
+// arrays all fit without a copy.
 template <class T>
 struct Images {
     T* data;
-    int64_t n, height, width, channels;
-    int64_t n_stride, y_stride, x_stride, c_stride;
+    int64_t n, depth, height, width, channels;
+    int64_t n_stride, z_stride, y_stride, x_stride, c_stride;
 
     ATTAR_INLINE T* image(int64_t index) const { return data + index * n_stride; }
+
+    // The same memory as numbers of another type.
+    template <class U>
+    ATTAR_INLINE Images<U> as() const {
+        return {static_cast<U*>(data), n,        depth,    height,   width,   channels,
+                n_stride,              z_stride, y_stride, x_stride, c_stride};
+    }
 };
 
 // A window that slides along one axis: output o looks at the inputs
 // o * stride - pad_before + k * dilation, for k in [0, window). A negative pad_before is an offset.
+//
+// Or, where `bounds` is given, windows of any place and size: output o looks at the inputs
+// [bounds[2 * o], bounds[2 * o + 1]), which lie inside and grow from output to output at both
+// ends. `window` is then the largest of them, stride and dilation are 1 and there is no padding.
 struct Axis {
     int64_t in, window, stride, dilation, pad_before, pad_after, out;
+    const int64_t* bounds = nullptr;
 
-    ATTAR_INLINE int64_t first(int64_t o) const { return o * stride - pad_before; }
+    ATTAR_INLINE int64_t first(int64_t o) const {
+        return bounds ? bounds[2 * o] : o * stride - pad_before;
+    }
+    // Taps of window o, those on padding included.
+    ATTAR_INLINE int64_t taps(int64_t o) const {
+        return bounds ? bounds[2 * o + 1] - bounds[2 * o] : window;
+    }
     // Inputs from the first to the last tap of one window.
     ATTAR_INLINE int64_t extent() const { return (window - 1) * dilation + 1; }
     // Inputs from the first tap of the first to the last tap of the last of `outputs` windows.
@@ -33,6 +55,7 @@ struct Axis {
 
     // Taps of window o that fall in [begin, end).
     ATTAR_INLINE int64_t taps_within(int64_t o, int64_t begin, int64_t end) const {
+        if (bounds) return taps(o);
         const int64_t at = first(o);
         const int64_t low = at >= begin ? 0 : (begin - at + dilation - 1) / dilation;
         const int64_t high = at >= end ? 0 : (end - at + dilation - 1) / dilation;
@@ -41,12 +64,14 @@ struct Axis {
     }
 };
 
-enum class PoolKind { none, max, average };
+// norm: the p-norm of the window, (sum of |x|^p)^(1/p).
+enum class PoolKind { none, max, average, sum, norm };
 
 struct Pool {
-    Axis y, x;
+    Axis z, y, x;
     PoolKind kind;
     bool count_include_pad;
+    double p;  // of a norm
 
     // How many values the average of window o is divided by, along one axis.
     ATTAR_INLINE int64_t divisor(const Axis& axis, int64_t o) const {
@@ -66,6 +91,19 @@ struct Convolution {
 
     ATTAR_INLINE int64_t filters_per_group() const { return filter_count / groups; }
     ATTAR_INLINE int64_t taps() const { return y.window * x.window * channels_per_group; }
+};
+
+// Anti-aliased condensing: the maximum of dense windows (of 1 x 1: none), then a separable filter
+// of `taps` weights along each axis, at the outputs of `y` and `x` only. The axes of the filter run
+// over the maxima, and beyond the border of those lies what `border` says.
+enum class Border { zero, reflect, circular };
+
+struct Blur {
+    Axis max_y, max_x;  // stride 1
+    Axis y, x;          // of the filter
+    const double* weights_y;
+    const double* weights_x;
+    Border border;
 };
 
 }  // namespace attar

@@ -6,12 +6,18 @@
 namespace attar::ATTAR_ISA {
 
 template <class T>
-void relu(const T* in, T* out, int64_t count);
-template <class T>
-void pool(const Images<const T>& in, const Images<T>& out, const Pool& pool);
-template <class T>
 void extract(const Images<const T>& in, const Images<T>& out, const Convolution<T>& conv,
              const Pool& pool);
+
+void relu(Number, const void* in, void* out, int64_t count);
+void pool(Number, const AnyInput& in, const AnyOutput& out, const Pool& pool);
+void pool_winners(Number, const AnyInput& in, const AnyOutput& out, const AnyOutput& winners,
+                  int winner_bytes, const Pool& pool);
+void max_pool_grad(Number, const AnyInput& grad, const AnyInput& winners, int winner_bytes,
+                   const AnyOutput& out, const Pool& pool);
+void sum_pool_grad(Number, const AnyInput& grad, const AnyOutput& out, const Pool& pool);
+void blur(Number, const AnyInput& in, const AnyOutput& out, const Blur& blur);
+void blur_grad(Number, const AnyInput& grad, const AnyOutput& out, const Blur& blur);
 
 // Whether `channels` side by side fill a vector: then the lanes hold channels, else pixels.
 template <class T>

@@ -104,15 +104,20 @@ class PooledImages {
 
 }  // namespace
 
-template <class T>
-void pool(const Images<const T>& in, const Images<T>& out, const Pool& pool) {
-    if (pool.kind == PoolKind::max)
-        PooledImages<Max<T>, T>(in, out, pool).run();
+void pool(Number number, const AnyInput& in, const AnyOutput& out, const Pool& pool) {
+    const auto run = [&](auto zero) {
+        using T = decltype(zero);
+        const auto from = in.as<const T>();
+        const auto to = out.as<T>();
+        if (pool.kind == PoolKind::max)
+            PooledImages<Max<T>, T>(from, to, pool).run();
+        else
+            PooledImages<Sum<T>, T>(from, to, pool).run();
+    };
+    if (number == Number::f32)
+        run(float{});
     else
-        PooledImages<Sum<T>, T>(in, out, pool).run();
+        run(double{});
 }
-
-template void pool(const Images<const float>&, const Images<float>&, const Pool&);
-template void pool(const Images<const double>&, const Images<double>&, const Pool&);
 
 }  // namespace attar::ATTAR_ISA

@@ -43,6 +43,9 @@ template <class T>
 inline constexpr int64_t lanes = ATTAR_VECTOR_BYTES / sizeof(T);
 
 template <class T>
+inline constexpr bool is_float = static_cast<T>(0.5) != 0;
+
+template <class T>
 ATTAR_INLINE Vec<T> load(const T* from) {
     return *reinterpret_cast<const typename VecOf<T>::memory*>(from);
 }
@@ -126,19 +129,23 @@ ATTAR_INLINE Vec<T> pinned(Vec<T> v) {
 template <class T>
 ATTAR_INLINE Vec<T> larger(Vec<T> a, Vec<T> b) {
 #if defined(__AVX512F__)
-    if constexpr (sizeof(T) == 4)
-        return (Vec<T>)_mm512_max_ps((__m512)a, (__m512)b);
-    else
-        return (Vec<T>)_mm512_max_pd((__m512d)a, (__m512d)b);
-#else
-    return a > b ? a : b;
+    if constexpr (is_float<T>) {
+        if constexpr (sizeof(T) == 4)
+            return (Vec<T>)_mm512_max_ps((__m512)a, (__m512)b);
+        else
+            return (Vec<T>)_mm512_max_pd((__m512d)a, (__m512d)b);
+    }
 #endif
+    return a > b ? a : b;
 }
 
 // max(a, b), NaN where either is NaN.
 template <class T>
 ATTAR_INLINE Vec<T> max_nan(Vec<T> a, Vec<T> b) {
-    return a == a ? larger<T>(a, b) : a;
+    if constexpr (is_float<T>)
+        return a == a ? larger<T>(a, b) : a;
+    else
+        return larger<T>(a, b);
 }
 
 template <class T>

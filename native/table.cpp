@@ -10,8 +10,15 @@ extern const Kernels kernels;
 const Kernels kernels{
     ATTAR_TEXT(ATTAR_ISA),
     ATTAR_VECTOR_BYTES,
-    {relu<float>, pool<float>, extract<float>},
-    {relu<double>, pool<double>, extract<double>},
+    {extract<float>},
+    {extract<double>},
+    relu,
+    pool,
+    pool_winners,
+    max_pool_grad,
+    sum_pool_grad,
+    blur,
+    blur_grad,
 };
 
 }  // namespace attar::ATTAR_ISA

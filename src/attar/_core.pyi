@@ -1,5 +1,11 @@
-"""The native core. Arrays are float32 or float64 of rank 4, logically (n, y, x, c), any strides."""
+"""The native core.
 
+Arrays are of rank 5, logically (n, z, y, x, c), with any strides. `number` says what numbers they
+hold: the index of the dtype in float32 float64 float16 bfloat16 int8 int16 int32 int64 uint8
+uint16 uint32 uint64. bfloat16 travels as a view of uint16.
+"""
+
+from collections.abc import Sequence
 from typing import Any
 
 from numpy.typing import NDArray
@@ -16,12 +22,43 @@ class Axis:
         out: int,
         /,
     ) -> None: ...
+    @staticmethod
+    def irregular(size: int, begins: Sequence[int], ends: Sequence[int], /) -> Axis: ...
 
 class Pool:
-    def __init__(self, y: Axis, x: Axis, kind: str, count_include_pad: bool, /) -> None: ...
+    def __init__(
+        self, z: Axis, y: Axis, x: Axis, kind: str, count_include_pad: bool, p: float, /
+    ) -> None: ...
 
-def relu(features: NDArray[Any], out: NDArray[Any], /) -> None: ...
-def pool(input: NDArray[Any], out: NDArray[Any], pool: Pool, /) -> None: ...
+class Blur:
+    def __init__(
+        self,
+        max_y: Axis,
+        max_x: Axis,
+        y: Axis,
+        x: Axis,
+        weights_y: Sequence[float],
+        weights_x: Sequence[float],
+        border: str,
+        /,
+    ) -> None: ...
+
+def relu(features: NDArray[Any], out: NDArray[Any], number: int, /) -> None: ...
+def pool(input: NDArray[Any], out: NDArray[Any], pool: Pool, number: int, /) -> None: ...
+def pool_winners(
+    input: NDArray[Any],
+    out: NDArray[Any],
+    winners: NDArray[Any],
+    pool: Pool,
+    number: int,
+    /,
+) -> None: ...
+def max_pool_grad(
+    grad: NDArray[Any], winners: NDArray[Any], out: NDArray[Any], pool: Pool, number: int, /
+) -> None: ...
+def sum_pool_grad(grad: NDArray[Any], out: NDArray[Any], pool: Pool, number: int, /) -> None: ...
+def blur(input: NDArray[Any], out: NDArray[Any], blur: Blur, number: int, /) -> None: ...
+def blur_grad(grad: NDArray[Any], out: NDArray[Any], blur: Blur, number: int, /) -> None: ...
 def extract(
     input: NDArray[Any],
     filters: NDArray[Any],

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from attar.errors import ArgumentError, DTypeError, ShapeError
 
-__all__ = ["Array", "check_out", "from_caller", "require_float"]
+__all__ = ["Array", "check_out", "from_caller", "number_of", "require_float"]
 
 Array: TypeAlias = NDArray[Any]
 Return: TypeAlias = Callable[[Array], Any]
@@ -82,6 +82,19 @@ def _to_framework_of(value: Any) -> Return:
     if framework == "tensorflow":
         return lambda array: sys.modules["tensorflow"].convert_to_tensor(array)
     return _unchanged
+
+
+_NUMBERS = {
+    name: number
+    for number, name in enumerate(
+        "float32 float64 float16 bfloat16 int8 int16 int32 int64 uint8 uint16 uint32 uint64".split()
+    )
+}
+
+
+def number_of(array: Array) -> int:
+    """Return the core's number for the dtype of the array."""
+    return _NUMBERS[array.dtype.name]
 
 
 def require_float(operation: str, argument: str, array: Array) -> Array:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from attar import _core
-from attar.arrays import Array, check_out, from_caller, require_float
+from attar.arrays import Array, check_out, from_caller, number_of, require_float
 from attar.errors import ArgumentError, DTypeError, ShapeError
 from attar.geometry import Axis, conv_axes, freeze, parse_padding, pool_axes, spatial_values
 
@@ -119,7 +119,7 @@ def relu(features: Any, name: str | None = None, *, out: Any = None) -> Any:
         result = check_out("nn.relu", out, x.shape, x.dtype, x)
     dense = result if result.flags.c_contiguous else np.empty(x.shape, x.dtype)
     if dense.size:
-        _core.relu(np.ascontiguousarray(x), dense)
+        _core.relu(np.ascontiguousarray(x), dense, number_of(x))
     if dense is not result:
         result[...] = dense
     return give_back(result) if out is None else out
@@ -317,7 +317,7 @@ def _extract(
         weights = np.ascontiguousarray(weights[plan.taps])
     if result.size:
         _core.extract(
-            plan.channels_last(x), weights, offsets, plan.channels_last(result),
+            plan.channels_last(x)[:, None], weights, offsets, plan.channels_last(result)[:, None],
             plan.y, plan.x, plan.pool, plan.relu,
         )  # fmt: skip
     return give_back(result) if out is None else out
@@ -390,8 +390,9 @@ def _require_room(operation: str, what: str, shape: tuple[int, ...]) -> None:
 def _core_pool(axes: tuple[Axis, ...], kind: str, count_include_pad: bool = False) -> _core.Pool:
     if not count_include_pad:
         axes = tuple(axis.trim()[0] for axis in axes)
-    y, x = axes
-    return _core.Pool(_core.Axis(*y), _core.Axis(*x), kind, count_include_pad)
+    whole = Axis(1, 1, 1, 1, 0, 0, 1)
+    z, y, x = (whole,) * (3 - len(axes)) + axes
+    return _core.Pool(_core.Axis(*z), _core.Axis(*y), _core.Axis(*x), kind, count_include_pad, 2.0)
 
 
 def _pooling_kind(operation: str, pooling_type: Any) -> str:
@@ -512,16 +513,8 @@ def _pool_plan(
     if count_include_pad:
         padded = tuple(axis.size + axis.pad_before + axis.pad_after for axis in axes)
         _require_room(operation, "the padded input", padded)
-    whole = Axis(1, 1, 1, 1, 0, 0, 1)
-    if dims == 1:
-        passes = [(whole, axes[0])]
-    elif dims == 2:
-        passes = [(axes[0], axes[1])]
-    else:
-        area = axes[1].out * axes[2].out
-        passes = [(axes[1], axes[2]), (axes[0], Axis(area, 1, 1, 1, 0, 0, area))]
     return _PoolPlan(
-        tuple(_core_pool(pair, kind, count_include_pad) for pair in passes),
+        (_core_pool(axes, kind, count_include_pad),),
         out_shape,
         first,
     )
@@ -530,16 +523,8 @@ def _pool_plan(
 def _run_pool(x: Array, result: Array, pools: tuple[_core.Pool, ...]) -> None:
     """Pool arrays of shape (N, *spatial, C) with any strides."""
     if x.ndim == 3:
-        _core.pool(x[:, None], result[:, None], pools[0])
+        _core.pool(x[:, None, None], result[:, None, None], pools[0], number_of(x))
     elif x.ndim == 4:
-        _core.pool(x, result, pools[0])
+        _core.pool(x[:, None], result[:, None], pools[0], number_of(x))
     else:
-        # A maximum, and a mean over what a box window sees, can be taken plane by plane first.
-        n, depth, _, _, channels = x.shape
-        height, width = result.shape[2:4]
-        planes = np.empty((n, depth, height, width, channels), x.dtype)
-        for d in range(depth):
-            _core.pool(x[:, d], planes[:, d], pools[0])
-        columns = np.empty((n, result.shape[1], height * width, channels), x.dtype)
-        _core.pool(planes.reshape(n, depth, height * width, channels), columns, pools[1])
-        result[...] = columns.reshape(result.shape)
+        _core.pool(x, result, pools[0], number_of(x))
