@@ -1,14 +1,7 @@
-"""Filter, detect, condense as functions, with tf.nn's names, argument order and meaning.
-
-Arrays are float32 or float64, from NumPy or anything with ``__dlpack__`` on the CPU; the answer
-comes back as what the input was. Every function takes ``out``, an array to write the answer to.
-``name`` is accepted where tf.nn has it, so that calls need no change, and has no effect.
-"""
+"""Filter and detect, and the three steps in one pass."""
 
 from __future__ import annotations
 
-import math
-import os
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -17,14 +10,17 @@ import numpy as np
 from attar import _core
 from attar.arrays import Array, check_out, from_caller, number_of, require_float
 from attar.errors import ArgumentError, DTypeError, ShapeError
-from attar.geometry import Axis, conv_axes, freeze, parse_padding, pool_axes, spatial_values
+from attar.geometry import conv_axes, freeze, parse_padding, pool_axes, spatial_values
+from attar.nn.layout import (
+    as_volumes,
+    is_channels_first,
+    join_shape,
+    require_room,
+    split_shape,
+)
+from attar.nn.pooling import core_pool, pooling_kind
 
-__all__ = ["conv2d", "extract", "pool", "relu"]
-
-_CHANNELS_LAST = {1: "NWC", 2: "NHWC", 3: "NDHWC"}
-_CHANNELS_FIRST = {1: "NCW", 2: "NCHW", 3: "NCDHW"}
-_MEMORY = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")  # bytes
-_POOLING_TYPES = {"MAX": "MAX", "AVG": "AVG", "AVERAGE": "AVG"}
+__all__ = ["conv2d", "extract", "relu"]
 
 
 def conv2d(
@@ -122,87 +118,6 @@ def relu(features: Any, name: str | None = None, *, out: Any = None) -> Any:
         _core.relu(np.ascontiguousarray(x), dense, number_of(x))
     if dense is not result:
         result[...] = dense
-    return give_back(result) if out is None else out
-
-
-def pool(
-    input: Any,
-    window_shape: Any,
-    pooling_type: str,
-    strides: Any = None,
-    padding: Any = "VALID",
-    data_format: str | None = None,
-    dilations: Any = None,
-    name: str | None = None,
-    *,
-    ceil_mode: bool = False,
-    count_include_pad: bool = False,
-    out: Any = None,
-) -> Any:
-    """Condense: the maximum or the mean of each window.
-
-    Padding never wins: a maximum is taken over, and a mean divides by, the real values that a
-    window sees. NaN propagates.
-
-    Parameters
-    ----------
-    input : (N, W, C), (N, H, W, C) or (N, D, H, W, C) array of float32 or float64
-        Or with the channels second, for ``"NCW"``, ``"NCHW"`` and ``"NCDHW"``.
-    window_shape : int, or one int for each spatial axis
-    pooling_type : {"MAX", "AVG"}
-    strides : int or ints, optional
-        1 by default, as in tf.nn. (Layers default to the window.)
-    padding : {"SAME", "VALID"} or pairs
-        As in `conv2d`.
-    data_format : str, optional
-        Channels last by default.
-    dilations : int or ints, optional
-    name : str, optional
-        Ignored.
-    ceil_mode : bool
-        Keep the last window also where it reaches over the end, with PyTorch's meaning.
-    count_include_pad : bool
-        Let a mean divide by the cells of padding too, with PyTorch's meaning.
-    out : array, optional
-        Where to write the answer; it must not overlap the input.
-
-    Returns
-    -------
-    Array of the input's layout and dtype. Means are summed in that dtype.
-
-    Raises
-    ------
-    ShapeError, ArgumentError (both ValueError), DTypeError (a TypeError)
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from attar import nn
-    >>> image = np.arange(16, dtype=np.float32).reshape(1, 4, 4, 1)
-    >>> nn.pool(image, 2, "MAX", strides=2)[0, :, :, 0]
-    array([[ 5.,  7.],
-           [13., 15.]], dtype=float32)
-    """
-    operation = "nn.pool"
-    x, give_back = from_caller(operation, "input", input)
-    plan = _pool_plan(
-        x.shape,
-        freeze(operation, "window_shape", window_shape),
-        freeze(operation, "pooling_type", pooling_type),
-        freeze(operation, "strides", strides),
-        freeze(operation, "padding", padding),
-        freeze(operation, "data_format", data_format),
-        freeze(operation, "dilations", dilations),
-        bool(ceil_mode),
-        bool(count_include_pad),
-    )
-    x = require_float(operation, "input", x)
-    if out is None:
-        result = np.empty(plan.out_shape, x.dtype)
-    else:
-        result = check_out(operation, out, plan.out_shape, x.dtype, x)
-    if result.size:
-        _run_pool(plan.channels_last(x), plan.channels_last(result), plan.pools)
     return give_back(result) if out is None else out
 
 
@@ -317,7 +232,7 @@ def _extract(
         weights = np.ascontiguousarray(weights[plan.taps])
     if result.size:
         _core.extract(
-            plan.channels_last(x)[:, None], weights, offsets, plan.channels_last(result)[:, None],
+            plan.volumes(x), weights, offsets, plan.volumes(result),
             plan.y, plan.x, plan.pool, plan.relu,
         )  # fmt: skip
     return give_back(result) if out is None else out
@@ -340,68 +255,8 @@ class _ExtractPlan(NamedTuple):
     out_shape: tuple[int, ...]
     channels_first: bool
 
-    def channels_last(self, array: Array) -> Array:
-        return array.transpose(0, 2, 3, 1) if self.channels_first else array
-
-
-class _PoolPlan(NamedTuple):
-    pools: tuple[_core.Pool, ...]  # one for 1 or 2 spatial axes; for 3, the last two come first
-    out_shape: tuple[int, ...]
-    channels_first: bool
-
-    def channels_last(self, array: Array) -> Array:
-        return np.moveaxis(array, 1, -1) if self.channels_first else array
-
-
-def _is_channels_first(operation: str, data_format: str | None, dims: int) -> bool:
-    last, first = _CHANNELS_LAST[dims], _CHANNELS_FIRST[dims]
-    if data_format is None or data_format == last:
-        return False
-    if data_format == first:
-        return True
-    raise ArgumentError(
-        f"{operation}: data_format must be {last!r} or {first!r} for an input of rank "
-        f"{dims + 2}, got {data_format!r}"
-    )
-
-
-def _split(shape: tuple[int, ...], channels_first: bool) -> tuple[int, tuple[int, ...], int]:
-    """Batch, spatial sizes and channels of a shape."""
-    if channels_first:
-        return shape[0], shape[2:], shape[1]
-    return shape[0], shape[1:-1], shape[-1]
-
-
-def _join(n: int, sizes: tuple[int, ...], channels: int, channels_first: bool) -> tuple[int, ...]:
-    return (n, channels, *sizes) if channels_first else (n, *sizes, channels)
-
-
-def _require_room(operation: str, what: str, shape: tuple[int, ...]) -> None:
-    """Refuse what this machine could not hold: asked for, it would be found out by dying of it."""
-    needed = math.prod(shape) * np.dtype(np.float32).itemsize
-    if needed > _MEMORY // 2:
-        raise ShapeError(
-            f"{operation}: {what} would have the shape {shape}, {needed / 2**30:.0f} GiB in "
-            f"float32, more than half of this machine's {_MEMORY / 2**30:.0f}; use less padding, "
-            "larger strides or a smaller input"
-        )
-
-
-def _core_pool(axes: tuple[Axis, ...], kind: str, count_include_pad: bool = False) -> _core.Pool:
-    if not count_include_pad:
-        axes = tuple(axis.trim()[0] for axis in axes)
-    whole = Axis(1, 1, 1, 1, 0, 0, 1)
-    z, y, x = (whole,) * (3 - len(axes)) + axes
-    return _core.Pool(_core.Axis(*z), _core.Axis(*y), _core.Axis(*x), kind, count_include_pad, 2.0)
-
-
-def _pooling_kind(operation: str, pooling_type: Any) -> str:
-    kind = _POOLING_TYPES.get(pooling_type.upper()) if isinstance(pooling_type, str) else None
-    if kind is None:
-        raise ArgumentError(
-            f"{operation}: pooling_type must be 'MAX' or 'AVG', got {pooling_type!r}"
-        )
-    return kind
+    def volumes(self, array: Array) -> Array:
+        return as_volumes(array, self.channels_first)
 
 
 @lru_cache(maxsize=1024)
@@ -426,8 +281,8 @@ def _extract_plan(
             f"{operation}: filters must have rank 4, (height, width, channels, filters), "
             f"got shape {filters_shape}"
         )
-    first = _is_channels_first(operation, data_format, 2)
-    n, sizes, channels = _split(shape, first)
+    first = is_channels_first(operation, data_format, 2)
+    n, sizes, channels = split_shape(shape, first)
     *windows, group_channels, count = filters_shape
     if min(filters_shape) < 1:
         raise ShapeError(f"{operation}: filters must not be empty, got shape {filters_shape}")
@@ -448,7 +303,7 @@ def _extract_plan(
         parse_padding(operation, "padding", padding, 2, first),
     )
     outs = (y.out, x.out)
-    kind = "NONE" if pooling_type == "NONE" else _pooling_kind(operation, pooling_type)
+    kind = "NONE" if pooling_type == "NONE" else pooling_kind(operation, pooling_type)
     if kind == "NONE":
         pools = pool_axes(operation, outs, (1, 1), (1, 1), (1, 1), "VALID")
     else:
@@ -462,69 +317,16 @@ def _extract_plan(
             (1, 1),
             parse_padding(operation, "pool_padding", pool_padding, 2, first),
         )
-    out_shape = _join(n, tuple(axis.out for axis in pools), count, first)
-    _require_room(operation, "the answer", out_shape)
+    out_shape = join_shape(n, tuple(axis.out for axis in pools), count, first)
+    require_room(operation, "the answer", out_shape)
     (y, top), (x, left) = y.trim(), x.trim()
     taps = slice(top, top + y.window), slice(left, left + x.window)
     return _ExtractPlan(
         None if [y.window, x.window] == windows else taps,
         _core.Axis(*y),
         _core.Axis(*x),
-        _core_pool(pools, kind),
+        core_pool(pools, kind),
         activation == "relu",
         out_shape,
         first,
     )
-
-
-@lru_cache(maxsize=1024)
-def _pool_plan(
-    shape: tuple[int, ...],
-    window_shape: Any,
-    pooling_type: Any,
-    strides: Any,
-    padding: Any,
-    data_format: str | None,
-    dilations: Any,
-    ceil_mode: bool,
-    count_include_pad: bool,
-) -> _PoolPlan:
-    operation = "nn.pool"
-    dims = len(shape) - 2
-    if dims not in _CHANNELS_LAST:
-        raise ShapeError(
-            f"{operation}: input must have rank 3, 4 or 5 (batch, 1 to 3 spatial axes, channels), "
-            f"got shape {shape}"
-        )
-    first = _is_channels_first(operation, data_format, dims)
-    n, sizes, channels = _split(shape, first)
-    kind = _pooling_kind(operation, pooling_type)
-    axes = pool_axes(
-        operation,
-        sizes,
-        spatial_values(operation, "window_shape", window_shape, dims, first),
-        spatial_values(operation, "strides", 1 if strides is None else strides, dims, first),
-        spatial_values(operation, "dilations", 1 if dilations is None else dilations, dims, first),
-        parse_padding(operation, "padding", padding, dims, first),
-        ceil_mode,
-    )
-    out_shape = _join(n, tuple(axis.out for axis in axes), channels, first)
-    _require_room(operation, "the answer", out_shape)
-    if count_include_pad:
-        padded = tuple(axis.size + axis.pad_before + axis.pad_after for axis in axes)
-        _require_room(operation, "the padded input", padded)
-    return _PoolPlan(
-        (_core_pool(axes, kind, count_include_pad),),
-        out_shape,
-        first,
-    )
-
-
-def _run_pool(x: Array, result: Array, pools: tuple[_core.Pool, ...]) -> None:
-    """Pool arrays of shape (N, *spatial, C) with any strides."""
-    if x.ndim == 3:
-        _core.pool(x[:, None, None], result[:, None, None], pools[0], number_of(x))
-    elif x.ndim == 4:
-        _core.pool(x[:, None], result[:, None], pools[0], number_of(x))
-    else:
-        _core.pool(x, result, pools[0], number_of(x))
