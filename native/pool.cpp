@@ -105,7 +105,7 @@ struct PoolOp {
 
     const Pool& pool;
     T* out;
-    int64_t out_channels;
+    int64_t out_width;
     Read read_;
 
     ATTAR_INLINE Vec<Work> read(const T* p, int64_t, int64_t, const Lines<Work>&) const {
@@ -120,9 +120,10 @@ struct PoolOp {
         if constexpr (Reduce::divides) {
             if (pool.kind != PoolKind::average) return;
             Work* to = lines.per_output;
+            const int64_t repeat = out_width == 1 ? piece.channels : piece.pitch;
             for (int64_t x = piece.columns.begin; x < piece.columns.end; ++x) {
                 const auto divisor = static_cast<Work>(pool.divisor(pool.x, x));
-                for (int64_t c = 0; c < piece.pitch; ++c) *to++ = divisor;
+                for (int64_t c = 0; c < repeat; ++c) *to++ = divisor;
             }
             for (int64_t i = 0; i < lanes<Work>; ++i) to[i] = 1;
         }
@@ -131,13 +132,15 @@ struct PoolOp {
     void emit(const Run<Work>& run, const Piece& piece, const Lines<Work>& lines) const {
         constexpr int64_t L = lanes_of;
         T* const to = out + run.to;
+        const bool divides = Reduce::divides && pool.kind == PoolKind::average;
+        const Work rows = divides ? static_cast<Work>(pool.divisor(pool.y, piece.y) *
+                                                      pool.divisor(pool.z, piece.z))
+                                  : Work{1};
         const auto finish = [&](int64_t i) {
             Vec<Work> value = load(run.from + i);
             if constexpr (Reduce::divides) {
-                if (pool.kind == PoolKind::average) {
-                    const auto divisor = static_cast<Work>(pool.divisor(pool.y, piece.y) *
-                                                           pool.divisor(pool.z, piece.z));
-                    value /= load(lines.per_output + run.index + i) * divisor;
+                if (divides) {
+                    value /= load(lines.per_output + run.index + i) * rows;
                 } else if (pool.kind == PoolKind::norm) {
                     for (int64_t lane = 0; lane < L; ++lane) value[lane] = read_.result(value[lane]);
                 }
@@ -169,7 +172,7 @@ template <class T, class Reduce, class Read>
 void run(const AnyInput& in, const AnyOutput& out, const Pool& pool, const Read& read) {
     const auto from = in.as<const T>();
     const auto to = out.as<T>();
-    const PoolOp<T, Reduce, Read> op{pool, to.data, to.channels, read};
+    const PoolOp<T, Reduce, Read> op{pool, to.data, to.width, read};
     WindowedRows<PoolOp<T, Reduce, Read>>(from, to, pool, op).run();
 }
 

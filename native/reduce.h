@@ -28,6 +28,29 @@ struct Max {
     }
 };
 
+// The same where no number is NaN: one instruction instead of two.
+template <class T>
+struct MaxOfNumbers : Max<T> {
+    template <class V>
+    static ATTAR_INLINE V combine(V a, V b) {
+        return larger<T>(a, b);
+    }
+};
+
+// What to reduce with once it is known that no number is NaN.
+template <class Reduce>
+struct WithoutNan {
+    using type = Reduce;
+};
+template <>
+struct WithoutNan<Max<float>> {
+    using type = MaxOfNumbers<float>;
+};
+template <>
+struct WithoutNan<Max<double>> {
+    using type = MaxOfNumbers<double>;
+};
+
 template <class T>
 struct Sum {
     static constexpr bool divides = true, any_order = false;

@@ -172,6 +172,11 @@ ATTAR_INLINE Vec<T> larger(Vec<T> a, Vec<T> b) {
     return a > b ? a : b;
 }
 
+template <class T>
+ATTAR_INLINE T larger(T a, T b) {
+    return a > b ? a : b;
+}
+
 // max(a, b), NaN where either is NaN.
 template <class T>
 ATTAR_INLINE Vec<T> max_nan(Vec<T> a, Vec<T> b) {

@@ -24,9 +24,9 @@ void climb(W* line, int64_t count, int64_t step) {
     }
 }
 
-// The windows of an axis over lines of a pitch.
+// The windows of an axis over lines of a pitch. Results have a pitch of their own.
 struct Slide {
-    int64_t taps, stride, dilation, pitch;
+    int64_t taps, stride, dilation, pitch, to_pitch;
 
     int64_t extent() const { return (taps - 1) * dilation + 1; }
 };
@@ -39,9 +39,9 @@ struct Terms {
     void add(int64_t value) { offset[count++] = value; }
 };
 
-// to[o * pitch + c] = reduction over `terms` at output o, for o in [0, count); with `add`, combined
-// with what is there, which may be read up to a vector further. Writes exactly count * pitch
-// numbers; `spare` holds as many as the line.
+// to[o * to_pitch + c] = reduction over `terms` at output o, for o in [0, count); with `add`,
+// combined with what is there, which may be read up to a vector further. Writes exactly the pitch
+// of each output; `spare` holds as many numbers as the line.
 template <class Reduce, class W>
 void pick(const W* line, const Terms& terms, const Slide& slide, int64_t count, bool add, W* to,
           W* spare) {
@@ -66,21 +66,22 @@ void pick(const W* line, const Terms& terms, const Slide& slide, int64_t count, 
             store_first(target + i, Vec<W>(Reduce::combine(load(target + i), window(i))),
                         numbers - i);
     };
-    if (stride == 1) {
+    if (stride == 1 && slide.to_pitch == pitch) {
         dense(line, count * pitch, to, add);
     } else if (pitch > 1) {
         // A pixel at a time. Where its channels do not fill a vector, the surplus is overwritten
-        // by the next pixel.
+        // by the next pixel, if that lies right behind it.
         const int64_t all = count * pitch;
+        const bool exact = add || slide.to_pitch != pitch;
         for (int64_t o = 0; o < count; ++o) {
             const W* from = line + o * stride * pitch;
             for (int64_t c = 0; c < pitch; c += L) {
                 Vec<W> value = load(from + c + terms.offset[0] * pitch);
                 for (int t = 1; t < terms.count; ++t)
                     value = Reduce::combine(value, load(from + c + terms.offset[t] * pitch));
-                W* target = to + o * pitch + c;
+                W* target = to + o * slide.to_pitch + c;
                 if (add) value = Reduce::combine(load(target), value);
-                store_first(target, value, min(L, add ? pitch - c : all - o * pitch - c));
+                store_first(target, value, min(L, exact ? pitch - c : all - o * pitch - c));
             }
         }
     } else if (stride == 2) {
@@ -119,9 +120,9 @@ W reduce_run(const W* from, int64_t taps) {
     return reduce_window<Reduce>([&](int64_t k) { return lane[k]; }, L);
 }
 
-// to[o * pitch + c] = reduction of window o, for o in [0, count). Destroys the line. Reads up to
-// two vectors behind the last window; writes exactly count * pitch numbers, but reads a vector of
-// `to` where sums are long; `spare` holds as many numbers as the line.
+// to[o * to_pitch + c] = reduction of window o, for o in [0, count). Destroys the line. Reads up to
+// two vectors behind the last window. Writes exactly the pitch of each output, but reads a vector
+// of `to` where sums are long. `spare` holds as many numbers as the line.
 template <class Reduce, class W>
 void slide_windows(W* line, const Slide& slide, int64_t count, W* to, W* spare) {
     const int64_t taps = slide.taps, pitch = slide.pitch;
@@ -149,7 +150,7 @@ void slide_windows(W* line, const Slide& slide, int64_t count, W* to, W* spare) 
                 const W* from = line + o * slide.stride * pitch + c;
                 const Vec<W> value = reduce_window<Reduce>(
                     [&](int64_t k) { return load(from + k * slide.dilation * pitch); }, taps);
-                store_first(to + o * pitch + c, value, min(lanes<W>, pitch - c));
+                store_first(to + o * slide.to_pitch + c, value, min(lanes<W>, pitch - c));
             }
         return;
     }

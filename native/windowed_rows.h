@@ -19,7 +19,8 @@
 //   costly_read               whether reading a number again costs more than keeping it
 //   read(p, row, i, lines)    the vector at p, which goes to number i of the line
 //   read_one(p, row, i, lines)
-//   prepare(piece, lines)     fills what depends on the columns, before the rows of a piece
+//   prepare(piece, lines)     fills what depends on the columns, before the rows of a piece; where
+//                             there is one column only, planar results are one per channel
 //   emit(run, piece, lines)   results -> memory
 #pragma once
 
@@ -113,6 +114,9 @@ class WindowedRows {
     using T = typename Op::Stored;
     using W = typename Op::Work;
     using Reduce = typename Op::Reduce;
+    // A NaN has to be looked for at every step, unless one knows that there is none.
+    using Quick = typename WithoutNan<Reduce>::type;
+    static constexpr bool watches = !same<Quick, Reduce>;
     static constexpr int64_t L = lanes<W>;
 
     WindowedRows(const Images<const T>& in, const Images<T>& out, const Pool& pool, const Op& op)
@@ -148,7 +152,8 @@ class WindowedRows {
 
   private:
     static constexpr int64_t line_bytes = 16 << 10;   // half of the innermost cache
-    static constexpr int64_t band_bytes = 384 << 10;  // of a buffered band: in a core's own cache
+    static constexpr int64_t band_bytes = 512 << 10;  // of reduced rows: in a core's own cache
+    static constexpr int64_t strip_bytes = 224 << 10; // of rows that windows slide over
     static constexpr int64_t task_bytes = 128 << 10;  // of input
     static constexpr int64_t block_bytes = 1 << 10;   // of channels side by side
 
@@ -157,6 +162,10 @@ class WindowedRows {
     }
     static bool reaches_out(const Axis& axis) {
         return axis.pad_before > 0 || axis.first(axis.out - 1) + axis.extent() > axis.in;
+    }
+    // The smallest size that takes no more pieces than `most` does.
+    static int64_t even_share(int64_t count, int64_t most) {
+        return steps(count, steps(count, max(1, min(most, count))));
     }
     static int64_t steps(int64_t count, int64_t size) { return (count + size - 1) / size; }
 
@@ -170,26 +179,28 @@ class WindowedRows {
             block_ = in_.channels;
         else
             block_ = block_bytes / int64_t{sizeof(W)};
-        const int64_t rows = buffers_ ? 2 * y_.span(1) : 1;
-        const int64_t numbers =
-            max(256, min(line_bytes, band_bytes / rows) / int64_t{sizeof(W)}) / block_;
+        constexpr auto bytes = int64_t{sizeof(W)};
+        const int64_t most = buffers_ ? min(2 * line_bytes, band_bytes / (2 * y_.span(1)))
+                                      : line_bytes;
+        const int64_t numbers = max(256, most / bytes) / block_;
         // Neighbouring pieces both read what their windows share.
         const int64_t extent = x_.bounds ? x_.window : x_.extent();
         columns_ = max(max(pixels_ ? 4 : 4 * L, extent / x_.stride), (numbers - extent) / x_.stride);
-        if (columns_ >= x_.out || columns_ * 5 / 4 >= x_.out) columns_ = x_.out;
+        columns_ = even_share(x_.out, columns_);
 
-        const int64_t row_numbers = block_ * longest_span(x_, columns_);
-        if (buffers_) {
-            const int64_t fit = band_bytes / (row_numbers * int64_t{sizeof(W)});
-            band_ = max((fit - y_.extent()) / (y_.stride + 1), y_.extent() / y_.stride / 2);
-        } else {
+        const int64_t row_numbers = round_up(block_ * longest_span(x_, columns_), L);
+        if (buffers_)
+            band_ = max(band_bytes / (row_numbers * bytes), 2 * y_.extent() / y_.stride);
+        else
             band_ = task_bytes / (row_numbers * y_.stride * int64_t{sizeof(T)});
-        }
         // Every thread is to have something to do.
         const int64_t others = in_.n * steps(in_.channels, block_) * z_.out * steps(x_.out, columns_);
         const int64_t wanted = steps(4 * get_num_threads(), max(1, others));
-        const int64_t least = min(8, y_.window / y_.stride);
-        band_ = max(1, min(y_.out, max(least, min(band_, y_.out / wanted))));
+        const int64_t least = buffers_ ? y_.extent() / y_.stride : min(8, y_.window / y_.stride);
+        band_ = even_share(y_.out, max(least, min(band_, y_.out / wanted)));
+
+        const int64_t strip = strip_bytes / bytes / longest_span(y_, band_) / L * L;
+        strip_ = pixels_ ? max(1, strip / block_) : block_ > 1 ? INT64_MAX / 2 : max(L, strip);
     }
 
     struct Scratch {
@@ -200,7 +211,8 @@ class WindowedRows {
 
         Scratch(const WindowedRows& p, void* memory) {
             const int64_t span = round_up(longest_span(p.x_, p.columns_), p.x_.stride);
-            const int64_t numbers = max(2, p.block_ * span), slack = 4 * L + p.x_.extent();
+            const int64_t numbers = round_up(max(2, p.block_ * span), L);
+            const int64_t slack = 4 * L + p.x_.extent();
             const int64_t outputs = p.block_ * max(span / p.x_.stride, p.columns_) + 2 * L;
             Arena arena(memory);
             rows = arena.take<Row<T>>(max(p.y_.window, p.z_.window));
@@ -210,7 +222,8 @@ class WindowedRows {
             lines.per_output = arena.take<W>(Op::needs_per_output ? outputs : 0);
             lines.per_input = arena.take<W>(Op::needs_per_input ? numbers + slack : 0);
             const int64_t band = p.buffers_ ? longest_span(p.y_, p.band_) : 0;
-            buffer = arena.take<W>(band * numbers + slack);
+            const int64_t strip = p.strip_ < span ? p.strip_ * p.block_ : numbers;
+            buffer = arena.take<W>(band * max(2, strip) + slack);
             reduced = arena.take<W>(p.buffers_ ? p.band_ * numbers + slack : 0);
             bytes = arena.used();
         }
@@ -218,20 +231,15 @@ class WindowedRows {
 
     void compute(Piece& piece, const Scratch& scratch) const {
         const Lines<W>& lines = scratch.lines;
-        // At least two: vertical windows slide over lines, which have a pitch.
-        const int64_t numbers = max(2, pixels_ ? piece.columns.span() * piece.pitch
-                                               : piece.channels * piece.line_stride);
+        const int64_t numbers = round_up(length(piece), L);
         op_.prepare(piece, lines);
-        if (buffers_) {
-            fill_buffer(piece, numbers, scratch);
-            slide_rows(piece, numbers, scratch);
-        }
+        bool finite = buffers_ && slide_rows(piece, numbers, scratch);
         for (int64_t i = 0; i < piece.rows.count(); ++i) {
             if (buffers_) {
                 // From the last row to the first: sliding over a row spoils the start of the next.
                 piece.y = piece.rows.end - 1 - i;
-                reduce_columns(piece, scratch.reduced + (piece.y - piece.rows.begin) * numbers,
-                               lines);
+                reduce_columns(piece, finite,
+                               scratch.reduced + (piece.y - piece.rows.begin) * numbers, lines);
                 continue;
             }
             piece.y = piece.rows.begin + i;
@@ -243,9 +251,15 @@ class WindowedRows {
                     scratch.rows[count++] = {source(piece, z_.first(piece.z), y),
                                              y - piece.rows.first};
             }
-            reduce_rows(piece, scratch.rows, count, lines, lines.line);
-            reduce_columns(piece, lines.line, lines);
+            finite = reduce_rows(piece, scratch.rows, count, lines, lines.line);
+            reduce_columns(piece, finite, lines.line, lines);
         }
+    }
+
+    // Numbers of a line. At least two: vertical windows slide over lines as over pixels.
+    int64_t length(const Piece& piece) const {
+        return max(2, pixels_ ? piece.columns.span() * piece.pitch
+                              : piece.channels * piece.line_stride);
     }
 
     const T* source(const Piece& piece, int64_t z, int64_t y) const {
@@ -256,45 +270,57 @@ class WindowedRows {
 
     // ---------------------------------------------------------------- rows -> line
 
-    // Reduces rows of the image, with margins. Writes up to two vectors behind the line.
-    void reduce_rows(const Piece& piece, const Row<T>* rows, int64_t count, const Lines<W>& lines,
+    // Reduces rows of the image, with margins. Writes up to two vectors behind the line. Returns
+    // whether every number that was read is known to be finite.
+    bool reduce_rows(const Piece& piece, const Row<T>* rows, int64_t count, const Lines<W>& lines,
                      W* line) const {
         const int64_t before = piece.columns.before(), behind = piece.columns.behind(in_.width);
         const int64_t inside = piece.columns.span() - before - behind;
         const T* last = rows[0].data;
         for (int64_t k = 1; k < count; ++k) last = rows[k].data > last ? rows[k].data : last;
+        Vec<W> watch{};  // 0, or NaN as soon as one number is not finite
         fill(line, before * piece.pitch);
         if (!pixels_) {
             const int64_t margin = piece.line_stride - inside;
             for (int64_t c = 0; c < piece.channels; ++c) {
                 const int64_t at = c * piece.line_stride + before;
                 reduce_segment(rows, count, last, c * in_.c_stride, in_.x_stride, inside, at, lines,
-                               line);
+                               line, watch);
                 if (margin) fill(line + at + inside, margin);
             }
-            return;
+            return finite(watch);
         }
         const int64_t pitch = piece.pitch, at = before * pitch;
         if (in_.x_stride == pitch)
-            reduce_segment(rows, count, last, 0, 1, inside * pitch, at, lines, line);
+            reduce_segment(rows, count, last, 0, 1, inside * pitch, at, lines, line, watch);
         else
             for (int64_t x = 0; x < inside; ++x)
                 reduce_segment(rows, count, last, x * in_.x_stride, 1, pitch, at + x * pitch, lines,
-                               line);
+                               line, watch);
         fill(line + (before + inside) * pitch, behind * pitch);
+        return finite(watch);
+    }
+
+    static bool finite(Vec<W> watch) {
+        if constexpr (!watches) return false;
+        bool all = true;
+        for (int64_t i = 0; i < L; ++i) all &= watch[i] == watch[i];
+        return all;
     }
 
     // `length` numbers, `step` apart, from `offset` numbers into each row on; they go to number
     // `at` of the line and those behind it. `last` is the row that begins last in memory.
     void reduce_segment(const Row<T>* rows, int64_t count, const T* last, int64_t offset,
                         int64_t step, int64_t length, int64_t at, const Lines<W>& lines,
-                        W* line) const {
+                        W* line, Vec<W>& watch) const {
         const auto one = [&](int64_t i) {
-            line[at + i] = reduce_window<Reduce>(
+            const W value = reduce_window<Reduce>(
                 [&](int64_t k) {
                     return op_.read_one(rows[k].data + offset + i * step, rows[k].id, at + i, lines);
                 },
                 count);
+            line[at + i] = value;
+            if constexpr (watches) watch[0] += value * 0;
         };
         int64_t i = 0;
         if (step == 1) {
@@ -302,10 +328,14 @@ class WindowedRows {
             const int64_t readable = end_ - (last + offset);
             const int64_t whole = readable >= round_up(length, L) ? length : length / L * L;
             const auto vectors = [&](const auto& at_tap, int64_t taps) {
-                for (i = 0; i < whole; i += L)
-                    store(line + at + i,
-                          Vec<W>(reduce_window<Reduce>([&](int64_t k) { return at_tap(k, i); },
-                                                       taps)));
+                Vec<W> seen{};
+                for (i = 0; i < whole; i += L) {
+                    const Vec<W> value =
+                        reduce_window<Reduce>([&](int64_t k) { return at_tap(k, i); }, taps);
+                    store(line + at + i, value);
+                    if constexpr (watches) seen += value * 0;
+                }
+                if constexpr (watches) watch += seen;
             };
             const auto read = [&](const Row<T>& row, int64_t j) {
                 return op_.read(row.data + offset + j, row.id, at + j, lines);
@@ -334,10 +364,37 @@ class WindowedRows {
 
     // ---------------------------------------------------------------- rows of a band
 
-    // Every row that the band's windows span, one line after the other: reduced over the planes.
-    void fill_buffer(const Piece& piece, int64_t numbers, const Scratch& scratch) const {
+    // The rows of the band's outputs, one line after the other, a strip of columns at a time: what
+    // a strip needs stays in the innermost cache. Returns whether all numbers are known to be finite.
+    bool slide_rows(const Piece& piece, int64_t numbers, const Scratch& scratch) const {
+        bool finite = watches;
+        const Stretch& all = piece.columns;
+        for (int64_t first = all.first; first < all.last; first += strip_) {
+            Piece strip = piece;
+            strip.columns.first = first;
+            strip.columns.last = min(all.last, first + strip_);
+            if (!pixels_ && piece.channels == 1) strip.line_stride = strip.columns.span();
+            const int64_t pitch = length(strip);
+            Lines<W> lines = scratch.lines;
+            lines.per_input += (first - all.first) * piece.pitch;
+            const bool strip_finite = fill_buffer(strip, pitch, scratch, lines);
+            W* to = scratch.reduced + (first - all.first) * piece.pitch;
+            if (strip_finite)
+                slide_strip<Quick>(strip, pitch, numbers, to, scratch);
+            else
+                slide_strip<Reduce>(strip, pitch, numbers, to, scratch);
+            finite &= strip_finite;
+        }
+        return finite;
+    }
+
+    // Every row that the band's windows span, reduced over the planes: lines of the strip. Returns
+    // whether all numbers are known to be finite.
+    bool fill_buffer(const Piece& piece, int64_t numbers, const Scratch& scratch,
+                     const Lines<W>& lines) const {
         const int64_t first = z_.first(piece.z), taps = z_.taps(piece.z);
         W* line = scratch.buffer;
+        bool finite = watches;
         for (int64_t y = piece.rows.first; y < piece.rows.last; ++y, line += numbers) {
             int64_t count = 0;
             for (int64_t k = 0; k < taps && y >= 0 && y < in_.height; ++k) {
@@ -347,32 +404,36 @@ class WindowedRows {
                 scratch.rows[count++] = {source(piece, z, y), id};
             }
             if (count)
-                reduce_rows(piece, scratch.rows, count, scratch.lines, line);
+                finite &= reduce_rows(piece, scratch.rows, count, lines, line);
             else
                 fill(line, numbers);
         }
+        return finite;
     }
 
-    void slide_rows(const Piece& piece, int64_t numbers, const Scratch& scratch) const {
+    template <class R>
+    void slide_strip(const Piece& strip, int64_t pitch, int64_t numbers, W* to,
+                     const Scratch& scratch) const {
         if (!y_.bounds) {
-            slide_windows<Reduce>(scratch.buffer,
-                                  Slide{y_.window, y_.stride, y_.dilation, numbers},
-                                  piece.rows.count(), scratch.reduced, scratch.lines.spare);
+            slide_windows<R>(scratch.buffer,
+                             Slide{y_.window, y_.stride, y_.dilation, pitch, numbers},
+                             strip.rows.count(), to, scratch.lines.spare);
             return;
         }
-        for (int64_t y = piece.rows.begin; y < piece.rows.end; ++y) {
-            const W* from = scratch.buffer + (y_.first(y) - piece.rows.first) * numbers;
-            W* to = scratch.reduced + (y - piece.rows.begin) * numbers;
-            for (int64_t i = 0; i < numbers; i += L)
-                store(to + i, Vec<W>(reduce_window<Reduce>(
-                                  [&](int64_t k) { return load(from + k * numbers + i); },
-                                  y_.taps(y))));
+        for (int64_t y = strip.rows.begin; y < strip.rows.end; ++y, to += numbers) {
+            const W* from = scratch.buffer + (y_.first(y) - strip.rows.first) * pitch;
+            for (int64_t i = 0; i < pitch; i += L)
+                store_first(to + i,
+                            Vec<W>(reduce_window<R>(
+                                [&](int64_t k) { return load(from + k * pitch + i); },
+                                y_.taps(y))),
+                            min(L, pitch - i));
         }
     }
 
     // ---------------------------------------------------------------- line -> outputs
 
-    void reduce_columns(const Piece& piece, W* line, const Lines<W>& lines) const {
+    void reduce_columns(const Piece& piece, bool finite, W* line, const Lines<W>& lines) const {
         const int64_t count = piece.columns.count(), pitch = piece.pitch;
         const int64_t to = piece.n * out_.n_stride + piece.z * out_.z_stride +
                            piece.y * out_.y_stride + piece.columns.begin * out_.x_stride +
@@ -382,20 +443,10 @@ class WindowedRows {
         W* result = lines.result;
         if constexpr (Op::writes_results)
             if (together) result = reinterpret_cast<W*>(out_.data + to);
-        // Results of a channel of a planar line, from the first to the first of the next one.
-        const int64_t result_stride = x_.bounds ? count : piece.line_stride / x_.stride;
-        if (x_.bounds)
-            reduce_bins(piece, line, result);
-        else if (pixels_)
-            slide_windows<Reduce>(line, Slide{x_.window, x_.stride, x_.dilation, pitch}, count,
-                                  result, lines.spare);
-        else if (x_.out == 1)
-            slide_windows<Reduce>(line, Slide{x_.window, piece.line_stride, x_.dilation, 1},
-                                  piece.channels, result, lines.spare);
+        if (finite)
+            reduce_windows<Quick>(piece, line, result, lines);
         else
-            slide_windows<Reduce>(line, Slide{x_.window, x_.stride, x_.dilation, 1},
-                                  (piece.channels - 1) * result_stride + count, result,
-                                  lines.spare);
+            reduce_windows<Reduce>(piece, line, result, lines);
         if constexpr (Op::writes_results)
             if (together) return;
         if (together) {
@@ -405,13 +456,35 @@ class WindowedRows {
                 op_.emit(Run<W>{result + x * pitch, pitch, to + x * out_.x_stride, out_.c_stride,
                                 x * pitch},
                          piece, lines);
+        } else if (x_.out == 1) {
+            op_.emit(Run<W>{result, piece.channels, to, out_.c_stride, 0}, piece, lines);
         } else {
-            const int64_t stride = x_.out == 1 ? 1 : result_stride;
             for (int64_t c = 0; c < piece.channels; ++c)
-                op_.emit(Run<W>{result + c * stride, count, to + c * out_.c_stride, out_.x_stride,
-                                0},
+                op_.emit(Run<W>{result + c * result_stride(piece), count, to + c * out_.c_stride,
+                                out_.x_stride, 0},
                          piece, lines);
         }
+    }
+
+    // Results of a channel of a planar line, from its first to the first of the next channel.
+    int64_t result_stride(const Piece& piece) const {
+        return x_.out == 1 || x_.bounds ? piece.columns.count() : piece.line_stride / x_.stride;
+    }
+
+    template <class R>
+    void reduce_windows(const Piece& piece, W* line, W* to, const Lines<W>& lines) const {
+        const int64_t count = piece.columns.count();
+        if (x_.bounds)
+            reduce_bins(piece, line, to);
+        else if (pixels_)
+            slide_windows<R>(line, Slide{x_.window, x_.stride, x_.dilation, piece.pitch, piece.pitch}, count, to,
+                             lines.spare);
+        else if (x_.out == 1)  // a window for each channel
+            slide_windows<R>(line, Slide{x_.window, piece.line_stride, x_.dilation, 1, 1},
+                             piece.channels, to, lines.spare);
+        else
+            slide_windows<R>(line, Slide{x_.window, x_.stride, x_.dilation, 1, 1},
+                             (piece.channels - 1) * result_stride(piece) + count, to, lines.spare);
     }
 
     // Windows of any place and size.
@@ -447,6 +520,7 @@ class WindowedRows {
     const T* const end_;    // behind the last number of the input
     int64_t block_;         // channels that a task takes together
     int64_t columns_, band_;  // outputs of a piece
+    int64_t strip_;         // inputs along x that are buffered together
 };
 
 }  // namespace attar::ATTAR_ISA

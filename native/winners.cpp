@@ -106,14 +106,17 @@ struct WinnerOp {
                 for (int64_t i = 0; i < piece.pitch; ++i) *to++ = column < 0 ? 0 : column;
         to = lines.per_output;
         for (int64_t o = columns.begin; o < columns.end; ++o)
-            for (int64_t i = 0; i < piece.pitch; ++i) *to++ = x.axis.first(o);
+            for (int64_t i = 0; i < (x.axis.out == 1 ? piece.channels : piece.pitch); ++i)
+                *to++ = x.axis.first(o);
     }
 
     void emit(const Run<int64_t>& run, const Piece& piece, const Lines<int64_t>& lines) const {
         constexpr int64_t L = lanes<int64_t>;
         const int64_t first_row = y.axis.first(piece.y) - piece.rows.first;
         const int64_t band = piece.rows.span(), mask = (int64_t{1} << x_bits) - 1;
-        const int64_t width = pool.x.window, skipped = y.skipped * width + x.skipped;
+        const int64_t width = pool.x.window;
+        const int64_t skipped =
+            (z.skipped * pool.y.window + y.skipped) * width + x.skipped;
         const bool plain = z.axis.window == 1 && y.axis.dilation == 1 && x.axis.dilation == 1;
         for (int64_t i = 0; i < run.count; i += L) {
             const Vec<int64_t> packed = load(run.from + i);
