@@ -156,10 +156,9 @@ def require_float(operation: str, argument: str, array: Array, *, half: bool = F
     elements; rarer arrays are copied.
     """
     if half:
-        names, accepted = _FLOATS, "float16, bfloat16, float32 or float64"
-    else:
-        names, accepted = _FLOATS[:2], "float32 or float64"
-    return _require(operation, argument, array, names, accepted)
+        accepted = "float16, bfloat16, float32 or float64"
+        return _require(operation, argument, array, _FLOATS, accepted)
+    return _require(operation, argument, array, _FLOATS[:2], "float32 or float64")
 
 
 def require_real(operation: str, argument: str, array: Array) -> Array:
