@@ -11,6 +11,8 @@ import onnxruntime
 import pytest
 import torch
 import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
 from attar import nn, reference
@@ -495,6 +497,87 @@ def test_empty_batches():
     assert nn.max_unpool(output, argmax, x.shape).shape == x.shape
     assert nn.global_pool(x, "AVG").shape == (0, 3)
     assert nn.lp_pool(x, 2, 2, "SAME").shape == (0, 4, 4, 3)
+
+
+# ------------------------------------------------------------------------------------- properties
+
+
+@st.composite
+def any_pool(draw):
+    dims = draw(st.sampled_from([1, 2, 2, 3]))
+
+    def each(values):
+        return tuple(draw(values) for _ in range(dims))
+
+    pair = st.tuples(st.integers(0, 3), st.integers(0, 3))
+    return {
+        "shape": (
+            draw(st.integers(1, 2)),
+            *each(st.integers(1, 13 if dims < 3 else 7) | st.just(37)),
+            draw(st.sampled_from([1, 2, 3, 17, 40])),
+        ),
+        "window": each(st.integers(1, 5) | st.just(17)),
+        "strides": each(st.integers(1, 4)),
+        "dilations": each(st.sampled_from([1, 1, 1, 2, 9])),
+        "padding": draw(st.sampled_from(["SAME", "VALID"])) if draw(st.booleans()) else each(pair),
+        "ceil_mode": draw(st.booleans()),
+        "count_include_pad": draw(st.booleans()),
+        "kind": draw(st.sampled_from(["MAX", "AVG", "LP"])),
+        "dtype": draw(st.sampled_from(REALS)),
+        "channels_first": draw(st.booleans()),
+        "nans": draw(st.integers(0, 2)),
+    }
+
+
+@settings(max_examples=200, deadline=None)
+@given(any_pool())
+def test_any_pool_is_right_or_refused(g):
+    shape, kind, dtype = g["shape"], g["kind"], g["dtype"]
+    data_format = FORMATS[len(shape) - 2][g["channels_first"]]
+    x = as_dtype(small_numbers(shape), dtype)
+    if dtype in FLOATS:
+        x.flat[: 7 * g["nans"] : 7] = np.nan
+    image, back = (channels_first(x), channels_last) if g["channels_first"] else (x, np.asarray)
+    call = (g["window"], g["strides"], g["padding"], data_format)
+    options = {"dilations": g["dilations"], "ceil_mode": g["ceil_mode"]}
+
+    def ours():
+        return nn.pool(
+            image, g["window"], kind, g["strides"], g["padding"], data_format, **options,
+            count_include_pad=g["count_include_pad"],
+        )  # fmt: skip
+
+    if kind != "MAX" and dtype not in FLOATS:
+        with pytest.raises((DTypeError, ShapeError)):
+            ours()
+        return
+    try:
+        axes = pool_axes(
+            "test", shape[1:-1], g["window"], g["strides"], g["dilations"], g["padding"],
+            g["ceil_mode"],
+        )  # fmt: skip
+    except ShapeError:
+        with pytest.raises(ShapeError):
+            ours()
+        return
+    wide = x.astype(np.float64) if dtype in FLOATS else x
+    expected = reference.pool(wide, axes, kind, g["count_include_pad"])
+    if kind == "MAX":
+        equal(back(ours()), expected.astype(dtype))
+        output, winners = nn.max_pool_with_argmax(image, *call, **options, index="window")
+        equal(back(output), expected.astype(dtype))
+        trimmed = [axis.trim()[0] for axis in axes]
+        np.testing.assert_array_equal(back(winners), reference.pool_winners(wide, trimmed))
+    else:
+        step, summed = (
+            float(ml_dtypes.finfo(number).eps)
+            for number in (dtype, np.float64 if dtype == np.float64 else np.float32)
+        )
+        actual = back(ours())
+        assert actual.dtype == dtype
+        np.testing.assert_allclose(
+            actual.astype(np.float64), expected, rtol=4 * step, atol=400 * summed
+        )
 
 
 # ------------------------------------------------------------------------------------- the peers
