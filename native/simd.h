@@ -221,6 +221,29 @@ ATTAR_INLINE Vec<T> every_other_lane(Vec<T> a, Vec<T> b) {
         return __builtin_shufflevector(a, b, ATTAR_EVERY_2(0));
 }
 
+// Lanes shift, shift + 1, ... of the two vectors laid end to end.
+#define ATTAR_FROM_2(i) (i) + shift, (i) + 1 + shift
+#define ATTAR_FROM_4(i) ATTAR_FROM_2(i), ATTAR_FROM_2((i) + 2)
+#define ATTAR_FROM_8(i) ATTAR_FROM_4(i), ATTAR_FROM_4((i) + 4)
+#define ATTAR_FROM_16(i) ATTAR_FROM_8(i), ATTAR_FROM_8((i) + 8)
+#define ATTAR_FROM_32(i) ATTAR_FROM_16(i), ATTAR_FROM_16((i) + 16)
+
+template <int shift, class T>
+ATTAR_INLINE Vec<T> shifted(Vec<T> a, Vec<T> b) {
+    if constexpr (lanes<T> == 64)
+        return __builtin_shufflevector(a, b, ATTAR_FROM_32(0), ATTAR_FROM_32(32));
+    else if constexpr (lanes<T> == 32)
+        return __builtin_shufflevector(a, b, ATTAR_FROM_32(0));
+    else if constexpr (lanes<T> == 16)
+        return __builtin_shufflevector(a, b, ATTAR_FROM_16(0));
+    else if constexpr (lanes<T> == 8)
+        return __builtin_shufflevector(a, b, ATTAR_FROM_8(0));
+    else if constexpr (lanes<T> == 4)
+        return __builtin_shufflevector(a, b, ATTAR_FROM_4(0));
+    else
+        return __builtin_shufflevector(a, b, ATTAR_FROM_2(0));
+}
+
 template <class T>
 ATTAR_INLINE Vec<T> even_lanes(Vec<T> a, Vec<T> b) {
     return every_other_lane<0, T>(a, b);

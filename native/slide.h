@@ -24,6 +24,31 @@ void climb(W* line, int64_t count, int64_t step) {
     }
 }
 
+// Blocks of 2^steps numbers side by side, in place and in registers: line[i] = reduction of line[i],
+// ..., line[i + 2^steps - 1], as far as there are so many in front of `count`. From the last vector
+// to the first, so that each has what stands behind it at hand.
+template <class Reduce, int steps, class W>
+void climb_lanes(W* line, int64_t count) {
+    constexpr int64_t L = lanes<W>;
+    Vec<W> behind[steps]{};
+    for (int64_t i = (count - 1) / L * L; i >= 0; i -= L) {
+        Vec<W> value = load(line + i);
+        const auto step = [&](auto index) {
+            constexpr int j = index();
+            if constexpr (j < steps) {
+                const Vec<W> shorter = value;
+                value = Reduce::combine(shorter, shifted<(1 << j), W>(shorter, behind[j]));
+                behind[j] = shorter;
+            }
+        };
+        step(Constant<0>{});
+        step(Constant<1>{});
+        step(Constant<2>{});
+        step(Constant<3>{});
+        store(line + i, value);
+    }
+}
+
 // The windows of an axis over lines of a pitch. Results have a pitch of their own.
 struct Slide {
     int64_t taps, stride, dilation, pitch, to_pitch;
@@ -156,7 +181,20 @@ void slide_windows(W* line, const Slide& slide, int64_t count, W* to, W* spare) 
     }
     const int64_t step = slide.dilation * pitch;
     bool add = false;
-    for (int64_t size = 1;; size *= 4) {
+    int64_t size = 1;
+    if constexpr (Reduce::any_order && lanes<W> >= 4) {
+        if (step == 1) {
+            // What a vector holds needs no memory in between.
+            constexpr int64_t L = lanes<W>;
+            if (L >= 16 && taps >= 16)
+                climb_lanes<Reduce, L >= 16 ? 4 : 1>(line, span), size = 16;
+            else if (L >= 8 && taps >= 8)
+                climb_lanes<Reduce, L >= 8 ? 3 : 1>(line, span), size = 8;
+            else
+                climb_lanes<Reduce, 2>(line, span), size = 4;
+        }
+    }
+    for (;; size *= 4) {
         // What this size of blocks gives to the window; the largest ends it.
         const bool last = 4 * size > taps;
         Terms terms;

@@ -124,8 +124,9 @@ class WindowedRows {
           x_(TrimmedAxis(pool.x).axis), pixels_(in.c_stride == 1 && in.channels > 1),
           slides_(!y_.bounds && y_.out > 1 && y_.window > short_window &&
                   y_.window > 4 * y_.stride),
-          buffers_(slides_ || z_.window > 1 ||
-                   (Op::costly_read && y_.window > y_.stride) ||
+          rolls_(slides_ && Reduce::any_order && y_.dilation == 1),
+          buffers_((slides_ && !rolls_) || (z_.window > 1 && !rolls_) ||
+                   (Op::costly_read && y_.window > y_.stride && !rolls_) ||
                    (!Reduce::any_order && y_.window > short_window && reaches_out(y_))),
           end_(in.data + reach(in.n, in.n_stride) + reach(in.depth, in.z_stride) +
                reach(in.height, in.y_stride) + reach(in.width, in.x_stride) +
@@ -181,6 +182,7 @@ class WindowedRows {
             block_ = block_bytes / int64_t{sizeof(W)};
         constexpr auto bytes = int64_t{sizeof(W)};
         const int64_t most = buffers_ ? min(2 * line_bytes, band_bytes / (2 * y_.span(1)))
+                             : rolls_ ? min(line_bytes, band_bytes / y_.window)
                                       : line_bytes;
         const int64_t numbers = max(256, most / bytes) / block_;
         // Neighbouring pieces both read what their windows share.
@@ -196,8 +198,12 @@ class WindowedRows {
         // Every thread is to have something to do.
         const int64_t others = in_.n * steps(in_.channels, block_) * z_.out * steps(x_.out, columns_);
         const int64_t wanted = steps(4 * get_num_threads(), max(1, others));
-        const int64_t least = buffers_ ? y_.extent() / y_.stride : min(8, y_.window / y_.stride);
+        const int64_t least =
+            buffers_ || rolls_ ? y_.extent() / y_.stride : min(8, y_.window / y_.stride);
         band_ = even_share(y_.out, max(least, min(band_, y_.out / wanted)));
+        // Bands of whole blocks compute nothing twice.
+        if (rolls_ && band_ < y_.out)
+            band_ = max(1, (band_ * y_.stride + y_.window / 2) / y_.window * y_.window / y_.stride);
 
         const int64_t strip = strip_bytes / bytes / longest_span(y_, band_) / L * L;
         strip_ = pixels_ ? max(1, strip / block_) : block_ > 1 ? INT64_MAX / 2 : max(L, strip);
@@ -206,7 +212,7 @@ class WindowedRows {
     struct Scratch {
         Row<T>* rows;
         Lines<W> lines;
-        W *buffer, *reduced;  // the rows of a band, and those of its outputs
+        W *buffer, *reduced;  // the rows of a strip, and those of the band's outputs
         size_t bytes;
 
         Scratch(const WindowedRows& p, void* memory) {
@@ -221,10 +227,13 @@ class WindowedRows {
             lines.spare = arena.take<W>(numbers + slack);
             lines.per_output = arena.take<W>(Op::needs_per_output ? outputs : 0);
             lines.per_input = arena.take<W>(Op::needs_per_input ? numbers + slack : 0);
-            const int64_t band = p.buffers_ ? longest_span(p.y_, p.band_) : 0;
             const int64_t strip = p.strip_ < span ? p.strip_ * p.block_ : numbers;
-            buffer = arena.take<W>(band * max(2, strip) + slack);
-            reduced = arena.take<W>(p.buffers_ ? p.band_ * numbers + slack : 0);
+            buffer = arena.take<W>(p.rolls_     ? p.y_.window * numbers + slack
+                                   : p.buffers_ ? longest_span(p.y_, p.band_) * max(2, strip) + slack
+                                                : 0);
+            reduced = arena.take<W>(p.rolls_     ? 2 * numbers + slack
+                                    : p.buffers_ ? p.band_ * numbers + slack
+                                                 : 0);
             bytes = arena.used();
         }
     };
@@ -233,6 +242,10 @@ class WindowedRows {
         const Lines<W>& lines = scratch.lines;
         const int64_t numbers = round_up(length(piece), L);
         op_.prepare(piece, lines);
+        if (rolls_) {
+            roll_rows(piece, numbers, scratch);
+            return;
+        }
         bool finite = buffers_ && slide_rows(piece, numbers, scratch);
         for (int64_t i = 0; i < piece.rows.count(); ++i) {
             if (buffers_) {
@@ -364,6 +377,69 @@ class WindowedRows {
 
     // ---------------------------------------------------------------- rows of a band
 
+    // A maximum over many rows, at three operations a number (van Herk 1992; Gil & Werman 1993). A
+    // block has as many rows as a window. Every window that begins in it is the end of the block
+    // from there on, and so many rows of what follows.
+    void roll_rows(Piece& piece, int64_t numbers, const Scratch& scratch) const {
+        const Lines<W>& lines = scratch.lines;
+        const int64_t taps = y_.window;
+        W *const suffixes = scratch.buffer, *const prefix = scratch.reduced;
+        W* const row = prefix + numbers + L;
+        piece.y = piece.rows.begin;
+        while (piece.y < piece.rows.end) {
+            const int64_t first = y_.first(piece.y);
+            bool finite = watches;
+            for (int64_t j = taps - 1; j >= 0; --j) {
+                W* const to = suffixes + j * numbers;
+                if (j + 1 == taps) {
+                    finite &= read_row(piece, first + j, numbers, scratch, to);
+                    continue;
+                }
+                finite &= read_row(piece, first + j, numbers, scratch, row);
+                combine_lines(row, to + numbers, numbers, to);
+            }
+            int64_t next = first + taps;  // the row that the prefix takes next
+            for (; piece.y < piece.rows.end && y_.first(piece.y) < first + taps; ++piece.y) {
+                const int64_t start = y_.first(piece.y);
+                for (; next < start + taps; ++next) {
+                    W* const to = next == first + taps ? prefix : row;
+                    finite &= read_row(piece, next, numbers, scratch, to);
+                    if (to == row) combine_lines(row, prefix, numbers, prefix);
+                }
+                if (start == first)
+                    combine_lines(suffixes, suffixes, numbers, lines.line);
+                else
+                    combine_lines(suffixes + (start - first) * numbers, prefix, numbers, lines.line);
+                reduce_columns(piece, finite, lines.line, lines);
+            }
+        }
+    }
+
+    // One row, reduced over the planes. Returns whether all numbers are known to be finite.
+    bool read_row(const Piece& piece, int64_t y, int64_t numbers, const Scratch& scratch,
+                  W* line) const {
+        return read_row(piece, y, numbers, scratch, scratch.lines, line);
+    }
+    bool read_row(const Piece& piece, int64_t y, int64_t numbers, const Scratch& scratch,
+                  const Lines<W>& lines, W* line) const {
+        const int64_t first = z_.first(piece.z), taps = z_.taps(piece.z);
+        int64_t count = 0;
+        for (int64_t k = 0; k < taps && y >= 0 && y < in_.height; ++k) {
+            const int64_t z = first + k * z_.dilation;
+            if (z < 0 || z >= in_.depth) continue;
+            const int64_t id = k * piece.rows.span() + y - piece.rows.first;
+            scratch.rows[count++] = {source(piece, z, y), id};
+        }
+        if (count) return reduce_rows(piece, scratch.rows, count, lines, line);
+        fill(line, numbers);
+        return watches;
+    }
+
+    static void combine_lines(const W* a, const W* b, int64_t numbers, W* to) {
+        for (int64_t i = 0; i < numbers; i += L)
+            store(to + i, Vec<W>(Reduce::combine(load(a + i), load(b + i))));
+    }
+
     // The rows of the band's outputs, one line after the other, a strip of columns at a time: what
     // a strip needs stays in the innermost cache. Returns whether all numbers are known to be finite.
     bool slide_rows(const Piece& piece, int64_t numbers, const Scratch& scratch) const {
@@ -392,22 +468,10 @@ class WindowedRows {
     // whether all numbers are known to be finite.
     bool fill_buffer(const Piece& piece, int64_t numbers, const Scratch& scratch,
                      const Lines<W>& lines) const {
-        const int64_t first = z_.first(piece.z), taps = z_.taps(piece.z);
         W* line = scratch.buffer;
         bool finite = watches;
-        for (int64_t y = piece.rows.first; y < piece.rows.last; ++y, line += numbers) {
-            int64_t count = 0;
-            for (int64_t k = 0; k < taps && y >= 0 && y < in_.height; ++k) {
-                const int64_t z = first + k * z_.dilation;
-                if (z < 0 || z >= in_.depth) continue;
-                const int64_t id = k * piece.rows.span() + y - piece.rows.first;
-                scratch.rows[count++] = {source(piece, z, y), id};
-            }
-            if (count)
-                finite &= reduce_rows(piece, scratch.rows, count, lines, line);
-            else
-                fill(line, numbers);
-        }
+        for (int64_t y = piece.rows.first; y < piece.rows.last; ++y, line += numbers)
+            finite &= read_row(piece, y, numbers, scratch, lines, line);
         return finite;
     }
 
@@ -516,7 +580,8 @@ class WindowedRows {
     const Axis z_, y_, x_;  // trimmed
     const bool pixels_;     // whether a line holds pixels, not rows of single channels
     const bool slides_;     // whether vertical windows share most of their rows
-    const bool buffers_;
+    const bool rolls_;      // ... and which a maximum shares by prefixes and suffixes
+    const bool buffers_;    // whether rows are put together before windows slide over them
     const T* const end_;    // behind the last number of the input
     int64_t block_;         // channels that a task takes together
     int64_t columns_, band_;  // outputs of a piece
