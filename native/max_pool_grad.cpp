@@ -1,6 +1,10 @@
 // The gradient of a maximum: what flows into a window flows to its winner.
 #include "pool_grad.h"
 
+#if defined(__SSE4_1__)
+#include <immintrin.h>
+#endif
+
 namespace attar::ATTAR_ISA {
 namespace {
 
@@ -20,6 +24,30 @@ template <>
 struct OffsetOf<double> {
     using type = uint64_t;
 };
+
+#if defined(__AVX512F__)
+ATTAR_INLINE Vec<uint32_t> widened(Part<uint8_t, uint32_t> v) {
+    return (Vec<uint32_t>)_mm512_cvtepu8_epi32((__m128i)v);
+}
+#elif defined(__AVX2__)
+ATTAR_INLINE Vec<uint32_t> widened(Part<uint8_t, uint32_t> v) {
+    return (Vec<uint32_t>)_mm256_cvtepu8_epi32(_mm_cvtsi64_si128((int64_t)v));
+}
+#elif defined(__SSE4_1__)
+ATTAR_INLINE Vec<uint32_t> widened(Part<uint8_t, uint32_t> v) {
+    return (Vec<uint32_t>)_mm_cvtepu8_epi32(_mm_cvtsi32_si128((int32_t)v));
+}
+#endif
+// A vector of offsets, from numbers that may be narrower.
+template <class Offset, class U>
+ATTAR_INLINE Vec<Offset> load_offsets(const U* from) {
+    const Part<U, Offset> part = load_part<U, Offset>(from);
+#if defined(__SSE4_1__)
+    // By name: compilers convert vectors whose sizes differ fourfold number by number.
+    if constexpr (sizeof(Offset) == 4 && sizeof(U) == 1) return widened(part);
+#endif
+    return __builtin_convertvector(part, Vec<Offset>);
+}
 
 template <class T, class U>
 class MaxPoolGrad {
@@ -107,15 +135,11 @@ class MaxPoolGrad {
         for (int64_t i = 0; i < count; ++i) {
             const Vec<Offset> offset = broadcast<Offset>(questions[i].offset);
             for (int v = 0; v < vectors; ++v)
-                sum[v] += offsets(questions[i].winners + c + v * L) == offset
+                sum[v] += load_offsets<Offset>(questions[i].winners + c + v * L) == offset
                               ? load_as<W>(questions[i].grad + c + v * L)
                               : Vec<W>{};
         }
         for (int v = 0; v < vectors; ++v) store_as<W>(to + c + v * L, sum[v]);
-    }
-
-    ATTAR_INLINE static Vec<Offset> offsets(const U* from) {
-        return __builtin_convertvector((load_part<U, Offset>(from)), Vec<Offset>);
     }
 
     // ------------------------------------------------------------------ lanes hold columns
@@ -205,7 +229,7 @@ class MaxPoolGrad {
     void read_offsets(const U* from, int64_t count, Offset* to) const {
         int64_t i = 0;
         if (winners_.x_stride == 1)
-            for (; i + L <= count; i += L) store(to + i, offsets(from + i));
+            for (; i + L <= count; i += L) store(to + i, load_offsets<Offset>(from + i));
         for (; i < count; ++i) to[i] = from[i * winners_.x_stride];
     }
 
