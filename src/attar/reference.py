@@ -276,9 +276,7 @@ def max_pool_grad(grad: Array, winners: Array, axes: Sequence[AnyAxis]) -> Array
     return out
 
 
-def avg_pool_grad(
-    grad: Array, axes: Sequence[AnyAxis], count_include_pad: bool = False
-) -> Array:
+def avg_pool_grad(grad: Array, axes: Sequence[AnyAxis], count_include_pad: bool = False) -> Array:
     """Divide what flows into each mean, and add it to what flows to all that the window sees.
 
     Parameters
@@ -301,7 +299,7 @@ def avg_pool_grad(
     for position, taps in _windows(axes):
         seen, divisor = [], 1
         for along, axis in zip(taps, axes, strict=True):
-            seen.append([at for at in along if 0 <= at < axis.size])
+            seen.append(np.array([at for at in along if 0 <= at < axis.size]))
             counted = range(-axis.pad_before, axis.size + axis.pad_after)
             divisor *= sum(at in counted for at in along) if count_include_pad else len(seen[-1])
         cells = np.ix_(np.arange(len(grad)), *seen, np.arange(grad.shape[-1]))
@@ -332,7 +330,7 @@ def lp_pool_grad(grad: Array, input: Array, axes: Sequence[AnyAxis], p: float = 
     norms = pool(input, axes, "LP", p=p)
     for position, taps in _windows(axes):
         seen = [
-            [at for at in along if 0 <= at < axis.size]
+            np.array([at for at in along if 0 <= at < axis.size])
             for along, axis in zip(taps, axes, strict=True)
         ]
         cells = np.ix_(np.arange(len(grad)), *seen, np.arange(grad.shape[-1]))
@@ -374,5 +372,6 @@ def relu_grad(grad: Array, features: Array) -> Array:
     >>> relu_grad(np.array([1.0, 2.0, 3.0]), np.array([-1.0, 0.0, 2.0]))
     array([0., 0., 3.])
     """
-    passed: Array = np.where(features <= 0, grad.dtype.type(0), grad)
+    with np.errstate(invalid="ignore"):  # bfloat16 warns of comparisons with NaN
+        passed: Array = np.where(features <= 0, grad.dtype.type(0), grad)
     return passed

@@ -8,6 +8,7 @@ bit whatever the number of threads.
 
 from __future__ import annotations
 
+import itertools
 import math
 from functools import lru_cache
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from attar import _core
-from attar.arrays import Array, Return, core_view, from_caller, number_of, require_float
+from attar.arrays import Array, Return, from_caller, number_of, require_float
 from attar.errors import ArgumentError, DTypeError, ShapeError
 from attar.geometry import AnyAxis, fractional_axis, freeze
 from attar.nn.bins import plan_adaptive_pool
@@ -369,7 +370,7 @@ def fractional_max_pool_grad(
     >>> image = np.arange(15, dtype=np.float32).reshape(1, 3, 5, 1)
     >>> output, rows, cols = nn.fractional_max_pool(image, 1.5)
     >>> nn.fractional_max_pool_grad(output, image, rows, cols)[0, :, :, 0]
-    array([[ 0.,  0.,  0.,  0.,  0.],
+    array([[ 0.,  1.,  0.,  3.,  4.],
            [ 0.,  0.,  0.,  0.,  0.],
            [ 0., 11.,  0., 13., 14.]], dtype=float32)
     """
@@ -486,7 +487,8 @@ def relu_grad(grad: Any, features: Any) -> Any:
             f"{operation}: grad must have the shape of the features, {x.shape}, got {g.shape}"
         )
     zero = g.dtype.type(0)
-    return give_back(np.where(x <= zero, zero, g))
+    with np.errstate(invalid="ignore"):  # a comparison with NaN is meant
+        return give_back(np.where(x <= zero, zero, g))
 
 
 # ------------------------------------------------------------------ resolve, then compute
@@ -508,8 +510,7 @@ def _pool_grad(
     _require_same_dtype(operation, "input", x, g)
     if plan.kind == "LP":
         return give_back(_norm_grad(plan, g, x, p))
-    whole = plan._replace(out_shape=g.shape)
-    return give_back(_max_grad(whole, g, _winners(operation, plan, x)))
+    return give_back(_max_grad(plan, g, _winners(operation, plan, x)))
 
 
 def _winners(operation: str, plan: PoolPlan, x: Array) -> Array:
@@ -572,9 +573,7 @@ def _array_or_shape(
         return array, array.shape
     shape = freeze(operation, argument, value)
     if not all(isinstance(size, int) and size >= 0 for size in shape):
-        raise ArgumentError(
-            f"{operation}: {argument} must be an array or its shape, got {value!r}"
-        )
+        raise ArgumentError(f"{operation}: {argument} must be an array or its shape, got {value!r}")
     require_room(operation, "the gradient", shape)
     return None, shape
 
@@ -616,7 +615,7 @@ def _bins(operation: str, argument: str, sequence: Any, size: int, overlapping: 
     if values.dtype.kind not in "iu":
         raise DTypeError(f"{operation}: {argument} must be whole numbers, got {values.dtype}")
     ends = values.tolist() if values.ndim == 1 else []
-    grows = all(a < b for a, b in zip(ends, ends[1:], strict=False))
+    grows = all(a < b for a, b in itertools.pairwise(ends))
     if len(ends) < 2 or not grows or ends[0] != 0 or ends[-1] != size:
         raise ArgumentError(
             f"{operation}: {argument} must grow from 0 to the size, {size}, got {sequence!r}"
