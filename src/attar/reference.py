@@ -17,7 +17,19 @@ from numpy.typing import NDArray
 
 from attar.geometry import AnyAxis, Axis
 
-__all__ = ["conv", "extract", "max_unpool", "pool", "pool_winners", "relu"]
+__all__ = [
+    "avg_pool_grad",
+    "conv",
+    "extract",
+    "lp_pool_grad",
+    "max_pool_grad",
+    "max_unpool",
+    "max_unpool_grad",
+    "pool",
+    "pool_winners",
+    "relu",
+    "relu_grad",
+]
 
 Array = NDArray[Any]
 
@@ -225,3 +237,141 @@ def extract(
     if activation == "relu":
         maps = relu(maps)
     return maps if pool_axes is None else pool(maps, pool_axes, pooling_type)
+
+
+def max_pool_grad(grad: Array, winners: Array, axes: Sequence[AnyAxis]) -> Array:
+    """Add what flows into each maximum to what flows to its winner.
+
+    Parameters
+    ----------
+    grad : (N, *out, C)
+    winners : (N, *out, C) of whole numbers
+        As `pool_winners` counts them. One that lies nowhere gets nothing.
+
+    Returns
+    -------
+    (N, *spatial, C), of the dtype of `grad`.
+
+    Examples
+    --------
+    >>> axis = Axis(4, 3, 2, 1, 1, 1, 2)
+    >>> grad, winners = np.array([10.0, 20.0]), np.array([2, 0])
+    >>> max_pool_grad(grad.reshape(1, 2, 1), winners.reshape(1, 2, 1), [axis]).ravel()
+    array([ 0., 30.,  0.,  0.])
+    """
+    n, channels = len(grad), grad.shape[-1]
+    out = np.zeros((n, *(axis.size for axis in axes), channels), grad.dtype)
+    window = [axis.window for axis in axes]
+    for position, taps in _windows(axes):
+        for image, channel in itertools.product(range(n), range(channels)):
+            at = (image, *position, channel)
+            if winners[at] >= np.prod(window):
+                continue
+            tap = np.unravel_index(int(winners[at]), window)
+            if any(k >= len(along) for k, along in zip(tap, taps, strict=True)):
+                continue
+            cell = [along[k] for k, along in zip(tap, taps, strict=True)]
+            if all(0 <= i < axis.size for i, axis in zip(cell, axes, strict=True)):
+                out[image, *cell, channel] += grad[at]
+    return out
+
+
+def avg_pool_grad(grad: Array, axes: Sequence[AnyAxis], count_include_pad: bool = False) -> Array:
+    """Divide what flows into each mean, and add it to what flows to all that the window sees.
+
+    Parameters
+    ----------
+    grad : (N, *out, C)
+    count_include_pad : bool
+        As in `pool`.
+
+    Returns
+    -------
+    (N, *spatial, C), of the dtype of `grad`.
+
+    Examples
+    --------
+    >>> grad = np.array([10.0, 20.0]).reshape(1, 2, 1)
+    >>> avg_pool_grad(grad, [Axis(3, 2, 1, 1, 0, 0, 2)]).ravel()
+    array([ 5., 15., 10.])
+    """
+    out = np.zeros((len(grad), *(axis.size for axis in axes), grad.shape[-1]), grad.dtype)
+    for position, taps in _windows(axes):
+        seen, divisor = [], 1
+        for along, axis in zip(taps, axes, strict=True):
+            seen.append(np.array([at for at in along if 0 <= at < axis.size]))
+            counted = range(-axis.pad_before, axis.size + axis.pad_after)
+            divisor *= sum(at in counted for at in along) if count_include_pad else len(seen[-1])
+        cells = np.ix_(np.arange(len(grad)), *seen, np.arange(grad.shape[-1]))
+        flow = grad[:, *position] / divisor
+        out[cells] += flow[:, *(None,) * len(axes)]
+    return out
+
+
+def lp_pool_grad(grad: Array, input: Array, axes: Sequence[AnyAxis], p: float = 2.0) -> Array:
+    """Multiply what flows into each norm y by ``sign(x) |x|^(p-1) y^(1-p)``, 0 where x or y is 0.
+
+    Parameters
+    ----------
+    grad : (N, *out, C)
+    input : (N, *spatial, C)
+
+    Returns
+    -------
+    (N, *spatial, C), of the dtype of `grad`.
+
+    Examples
+    --------
+    >>> row, grad = np.array([3.0, -4.0]).reshape(1, 2, 1), np.full((1, 1, 1), 10.0)
+    >>> lp_pool_grad(grad, row, [Axis(2, 2, 1, 1, 0, 0, 1)]).ravel()
+    array([ 6., -8.])
+    """
+    out = np.zeros(input.shape, grad.dtype)
+    norms = pool(input, axes, "LP", p=p)
+    for position, taps in _windows(axes):
+        seen = [
+            np.array([at for at in along if 0 <= at < axis.size])
+            for along, axis in zip(taps, axes, strict=True)
+        ]
+        cells = np.ix_(np.arange(len(grad)), *seen, np.arange(grad.shape[-1]))
+        x, (y, flow) = input[cells], (a[:, *position] for a in (norms, grad))
+        y, flow = (a[:, *(None,) * len(axes)] for a in (y, flow))
+        safe_x, safe_y = np.where(x == 0, 1, abs(x)), np.where(y == 0, 1, y)
+        slope = np.where((x == 0) | (y == 0), 0, np.sign(x) * safe_x ** (p - 1) * safe_y ** (1 - p))
+        out[cells] += flow * slope
+    return out
+
+
+def max_unpool_grad(grad: Array, argmax: Array) -> Array:
+    """Take what flows to where `argmax` says that each value was put.
+
+    Parameters
+    ----------
+    grad : (N, *sizes, C)
+    argmax : (N, *out, C)
+        Positions in one image of `grad`, counted in memory order.
+
+    Returns
+    -------
+    (N, *out, C), of the dtype of `grad`.
+
+    Examples
+    --------
+    >>> grad = np.array([1.0, 2.0, 3.0, 4.0]).reshape(1, 4, 1)
+    >>> max_unpool_grad(grad, np.array([1, 2]).reshape(1, 2, 1)).ravel()
+    array([2., 3.])
+    """
+    return np.stack([image.ravel()[at] for image, at in zip(grad, argmax, strict=True)])
+
+
+def relu_grad(grad: Array, features: Array) -> Array:
+    """Let pass what flows into positive features, and into NaN.
+
+    Examples
+    --------
+    >>> relu_grad(np.array([1.0, 2.0, 3.0]), np.array([-1.0, 0.0, 2.0]))
+    array([0., 0., 3.])
+    """
+    with np.errstate(invalid="ignore"):  # bfloat16 warns of comparisons with NaN
+        passed: Array = np.where(features <= 0, grad.dtype.type(0), grad)
+    return passed
