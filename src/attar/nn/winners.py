@@ -305,9 +305,10 @@ def _addresses(
             at *= channels
             at += np.arange(channels)
     elif layout.channels_first:
-        place, channel = np.divmod(at, channels)
-        image, place = np.divmod(place, plane)
-        at = (image * channels + channel) * plane + place
-    if not (index == "flat" and include_batch):
+        pixel, channel = np.divmod(at, channels)
+        at = channel * plane + pixel
+        if include_batch:  # then pixels are counted from the first image on
+            at += pixel // plane * ((channels - 1) * plane)
+    if index == "plane" or not include_batch:
         at += (np.arange(n) * (plane * channels))[:, None, None, None, None]
     return at
