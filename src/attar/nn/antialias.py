@@ -174,7 +174,7 @@ def blur_pool_grad(
     shape = _read_shape(operation, input_shape)
     g, give_back = from_caller(operation, "grad", grad)
     plan = _plan(operation, shape, 1, "VALID", size, strides, data_format, border)
-    g = _require_grad(operation, g, plan.out_shape)
+    g = require_grad(operation, g, plan.out_shape)
     return give_back(_run_blur_grad(plan, g))
 
 
@@ -214,14 +214,14 @@ def max_blur_pool_grad(
     >>> from attar import nn
     >>> row = np.array([0, 0, 4, 0, 0, 8], np.float32).reshape(1, 6, 1)
     >>> nn.max_blur_pool_grad(np.ones((1, 3, 1), np.float32), row).ravel()
-    array([0.5, 0. , 1.5, 0. , 0. , 1. ], dtype=float32)
+    array([0.5 , 0.  , 1.25, 0.75, 0.  , 0.5 ], dtype=float32)
     """
     operation = "nn.max_blur_pool_grad"
     x, give_back = from_caller(operation, "input", input)
     g, _ = from_caller(operation, "grad", grad)
     plan = _plan(operation, x.shape, ksize, padding, size, strides, data_format, border)
     x = require_float(operation, "input", x, half=True)
-    g = _require_grad(operation, g, plan.out_shape, x)
+    g = require_grad(operation, g, plan.out_shape, x)
     result = np.zeros(x.shape, x.dtype)
     if result.size:
         maps = plan.maps
@@ -311,9 +311,7 @@ def polyphase_pool(
     if not return_phase:
         return give_back(output)
     phases = phases[:, -plan.layout.dims :]
-    return PolyphasePool(
-        give_back(output), give_back(phases if plan.layout.batched else phases[0])
-    )
+    return PolyphasePool(give_back(output), give_back(phases if plan.layout.batched else phases[0]))
 
 
 def polyphase_pool_grad(
@@ -355,7 +353,7 @@ def polyphase_pool_grad(
     g, _ = from_caller(operation, "grad", grad)
     plan = _polyphase_plan(operation, x.shape, strides, norm, data_format)
     x = require_float(operation, "input", x, half=True)
-    g = _require_grad(operation, g, plan.out_shape, x)
+    g = require_grad(operation, g, plan.out_shape, x)
     result = np.zeros(x.shape, x.dtype)
     volumes = plan.layout.volumes
     phases = _strongest_phases(plan, x, norm)
@@ -488,9 +486,10 @@ def _read_shape(operation: str, input_shape: Any) -> tuple[int, ...]:
     return shape
 
 
-def _require_grad(
+def require_grad(
     operation: str, grad: Array, shape: tuple[int, ...], input: Array | None = None
 ) -> Array:
+    """Return the gradient for an answer of this shape such that the core can address it."""
     if grad.shape != shape:
         raise ShapeError(
             f"{operation}: grad must have the shape of the answer, {shape}, got {grad.shape}"
@@ -547,14 +546,17 @@ def _strongest_phases(plan: _PolyphasePlan, x: Array, norm: str) -> Array:
     """
     chosen = []
     for image in plan.layout.volumes(x):
-        norms = [_norm(plan.part(image, phase), norm) for phase in plan.phases]
+        # Squares of float64 could overflow, or vanish.
+        wide = x.dtype == np.float64 and norm != "linf"
+        exponent = int(np.frexp(np.abs(image).max(initial=0))[1]) if wide else 0
+        norms = [_norm(plan.part(image, phase), norm, exponent) for phase in plan.phases]
         chosen.append(plan.phases[int(np.argmax(norms))])
     return np.array(chosen, np.int64).reshape(-1, 3)
 
 
-def _norm(part: Array, norm: str) -> float:
-    """Return a number that grows with the norm."""
+def _norm(part: Array, norm: str, exponent: int) -> float:
+    """Return a number that grows with the norm of ``part / 2^exponent``."""
     if norm == "linf":
         return float(np.abs(part).max(initial=0))
-    values = part.astype(np.float64)
+    values = np.ldexp(part.astype(np.float64), -exponent)
     return float(np.abs(values).sum() if norm == "l1" else np.square(values, out=values).sum())

@@ -10,7 +10,9 @@ import numpy as np
 
 from attar import _core
 from attar.arrays import Array, check_out, from_caller, number_of, require_float
-from attar.errors import ArgumentError, DTypeError, ShapeError
+from attar.errors import ArgumentError, DTypeError
+from attar.geometry import Axis
+from attar.nn.antialias import require_grad
 from attar.nn.pooling import PoolPlan, exponent, plan_global_pool, plan_pool
 
 __all__ = ["gem_pool", "gem_pool_grad", "soft_pool", "soft_pool_grad"]
@@ -118,7 +120,7 @@ def soft_pool_grad(
         operation, x.shape, ksize, "MAX", strides, padding, data_format, window_argument="ksize"
     )
     x = require_float(operation, "input", x, half=True)
-    g = _require_grad(operation, g, plan.out_shape, x)
+    g = require_grad(operation, g, plan.out_shape, x)
     result = np.zeros(x.shape, _wide(x))
     if result.size:
         means, largest, weights = _soft(plan, x)
@@ -126,7 +128,9 @@ def soft_pool_grad(
         for seen, there in _taps(plan):
             value = plan.layout.volumes(x)[there].astype(result.dtype, copy=False)
             weight = np.exp(_difference(value, largest[seen]))
-            slope = np.where(weight == 0, 0, weight * (1 + _difference(value, means[seen])))
+            with np.errstate(invalid="ignore"):  # 0 * -inf is 0 here
+                slope = weight * (1 + _difference(value, means[seen]))
+            slope = np.where(weight == 0, 0, slope)
             plan.layout.volumes(result)[there] += share[seen] * slope
     return give_back(result.astype(x.dtype, copy=False))
 
@@ -223,7 +227,7 @@ def gem_pool_grad(
     )  # fmt: skip
     p, eps = exponent(operation, p), _positive(operation, "eps", eps)
     x = require_float(operation, "input", x, half=True)
-    g = _require_grad(operation, g, plan.out_shape, x)
+    g = require_grad(operation, g, plan.out_shape, x)
     mean, values = _generalised_mean(plan, x, p, eps)
     count = np.prod(values.shape[1:-1])
     with np.errstate(invalid="ignore"):  # inf / inf is NaN: there is no slope
@@ -248,6 +252,7 @@ def _taps(plan: PoolPlan) -> Iterator[tuple[Any, Any]]:
     """
     axes = []
     for axis in plan.axes:
+        assert isinstance(axis, Axis)
         along = []
         for k in range(axis.window):
             offset = k * axis.dilation - axis.pad_before
@@ -284,10 +289,9 @@ def _soft(plan: PoolPlan, x: Array) -> tuple[Array, Array, Array]:
         value = volumes(x)[there].astype(largest.dtype, copy=False)
         weight = np.exp(_difference(value, largest[seen]))
         weights[seen] += weight
-        with np.errstate(invalid="ignore"):
-            sums[seen] += np.where(weight == 0, 0, weight * value)  # 0 * -inf is 0 here
-    with np.errstate(over="ignore"):
-        return sums / weights, largest, weights
+        with np.errstate(invalid="ignore"):  # 0 * -inf is 0 here
+            sums[seen] += np.where(weight == 0, 0, weight * value)
+    return sums / weights, largest, weights
 
 
 def _generalised_mean(plan: PoolPlan, x: Array, p: float, eps: float) -> tuple[Array, Array]:
@@ -311,15 +315,3 @@ def _positive(operation: str, argument: str, value: Any) -> float:
             f"{operation}: {argument} must be larger than 0 and finite, got {value!r}"
         )
     return number
-
-
-def _require_grad(operation: str, grad: Array, shape: tuple[int, ...], input: Array) -> Array:
-    if grad.shape != shape:
-        raise ShapeError(
-            f"{operation}: grad must have the shape of the answer, {shape}, got {grad.shape}"
-        )
-    if grad.dtype != input.dtype:
-        raise DTypeError(
-            f"{operation}: grad must be {input.dtype} like the input, got {grad.dtype}"
-        )
-    return require_float(operation, "grad", grad, half=True)
