@@ -143,7 +143,8 @@ class BlurredImages {
             const Blur& blur = b.blur_;
             constexpr int64_t slack = 3 * lanes<W>;
             const int64_t columns = blur.x.span(b.columns_);
-            const int64_t taps = max(blur.y.window, max(blur.max_y.window, blur.max_x.window));
+            const int64_t taps = max(most_unrolled, max(blur.y.window, max(blur.max_y.window,
+                                                                           blur.max_x.window)));
             const int64_t gathered = b.dense_ ? 0 : blur.max_y.extent();
             map_row = min(columns, blur.x.in) * b.channels_ + slack;
             source_row = min(map_row + (blur.max_x.extent() - 1) * b.channels_,
@@ -261,17 +262,21 @@ class BlurredImages {
             if (at >= 0 && at < in_.height) scratch.sources[seen++] = source(p, at, scratch);
         }
         const int64_t source_numbers = p.source.size() * channels_;
+        const int64_t width = p.map.size() + max_x.extent() - 1;
         const auto largest_of = [&](const auto* const* rows, int64_t count, int64_t width, W* into) {
             with_taps(count, [&](auto taps) {
                 largest_of_rows(taps, rows, count, width, into);
             });
         };
-        if (max_x.window == 1) {
-            largest_of(scratch.sources, seen, source_numbers, to);
+        // Small windows that lie inside: all taps at once, each as a row of its own.
+        if (p.source.size() == width && seen * max_x.window <= most_unrolled) {
+            const int64_t taps = seen * max_x.window;
+            for (int64_t i = seen; i < taps; ++i)
+                scratch.sources[i] = scratch.sources[i - seen] + max_x.dilation * channels_;
+            largest_of(scratch.sources, taps, numbers, to);
             return;
         }
         const int64_t left = p.source.begin - max_x.first(p.map.begin);
-        const int64_t width = p.map.size() + max_x.extent() - 1;
         const W none = -std::numeric_limits<W>::infinity();
         for (int64_t i = 0; i < left * channels_; ++i) scratch.tall[i] = none;
         for (int64_t i = (left + p.source.size()) * channels_; i < width * channels_; ++i)
@@ -440,10 +445,7 @@ class BlurGradient {
         with_taps(count, [&](auto taps) {
             weigh_rows(taps, scratch.sources, weights_y_.data() + begin, count, numbers, line);
         });
-        if (x.stride > 1)
-            for (int64_t o = 0; o < x.out; ++o)
-                for (int64_t c = 0; c < channels_; ++c)
-                    spread[o * x.stride * channels_ + c] = line[o * channels_ + c];
+        if (x.stride > 1) spread_pixels(line, x.stride, channels_, x.out, spread);
 
         // Column i of `sums` is column begin_ + i of the row; those that no window sees are 0.
         W* const inside = scratch.sums - begin_ * channels_;
