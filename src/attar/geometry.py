@@ -22,6 +22,7 @@ __all__ = [
     "Bins",
     "Padding",
     "adaptive_axis",
+    "blur_axes",
     "conv_axes",
     "fractional_axis",
     "fractional_sequence",
@@ -456,4 +457,39 @@ def pool_axes(
                     f"(size {sizes}, window {windows}, strides {strides}, dilations {dilations}, "
                     f"padding {padding!r}); use less padding"
                 )
+    return axes
+
+
+def blur_axes(
+    operation: str,
+    sizes: tuple[int, ...],
+    windows: tuple[int, ...],
+    strides: tuple[int, ...],
+    border: str,
+) -> tuple[Axis, ...]:
+    """Resolve the axes of a blur: the filter sits in the middle, an even one left of it.
+
+    There are ``ceil(size / stride)`` outputs. What lies beyond the border is folded back once, so
+    that it must not reach farther than the map.
+
+    Examples
+    --------
+    >>> blur_axes("blur_pool", (5,), (4,), (2,), "reflect")
+    (Axis(size=5, window=4, stride=2, dilation=1, pad_before=1, pad_after=2, out=3),)
+    """
+    axes = tuple(
+        Axis(size, window, stride, 1, (window - 1) // 2, window // 2, -(-size // stride))
+        for size, window, stride in zip(sizes, windows, strides, strict=True)
+    )
+    if min(sizes) < 1:
+        raise ShapeError(f"{operation}: an image must not be empty, got the spatial size {sizes}")
+    for i, axis in enumerate(axes):
+        reach = max(axis.pad_before, axis.taps(axis.out - 1)[-1] + 1 - axis.size)
+        needed = {"zero": 1, "reflect": reach + 1, "circular": reach}[border]
+        if axis.size < needed:
+            raise ShapeError(
+                f"{operation}: a filter of {windows} with border {border!r} needs at least "
+                f"{needed} cells along spatial axis {i}, got the size {sizes}; use a smaller "
+                "filter or border 'zero'"
+            )
     return axes

@@ -19,16 +19,20 @@ from attar.geometry import AnyAxis, Axis
 
 __all__ = [
     "avg_pool_grad",
+    "blur",
     "conv",
     "extract",
+    "gem_pool",
     "lp_pool_grad",
     "max_pool_grad",
     "max_unpool",
     "max_unpool_grad",
+    "polyphase",
     "pool",
     "pool_winners",
     "relu",
     "relu_grad",
+    "soft_pool",
 ]
 
 Array = NDArray[Any]
@@ -375,3 +379,111 @@ def relu_grad(grad: Array, features: Array) -> Array:
     with np.errstate(invalid="ignore"):  # bfloat16 warns of comparisons with NaN
         passed: Array = np.where(features <= 0, grad.dtype.type(0), grad)
     return passed
+
+
+def blur(input: Array, axes: Sequence[Axis], weights: Sequence[Array], border: str) -> Array:
+    """Filter with a separable kernel: one row of `weights` for each spatial axis.
+
+    Beyond the border lie zeros (``"zero"``), the image mirrored at its outermost cells, which are
+    not repeated (``"reflect"``), or its other end (``"circular"``).
+
+    Parameters
+    ----------
+    input : (N, *spatial, C)
+
+    Returns
+    -------
+    (N, *out, C), of the input's dtype.
+
+    Examples
+    --------
+    >>> row = np.array([4.0, 8.0, 0.0]).reshape(1, 3, 1)
+    >>> blur(row, [Axis(3, 3, 1, 1, 1, 1, 3)], [np.array([0.25, 0.5, 0.25])], "reflect").ravel()
+    array([6., 5., 4.])
+    """
+    mode: Any = {"zero": "constant", "reflect": "reflect", "circular": "wrap"}[border]
+    out = input
+    for i, (axis, row) in enumerate(zip(axes, weights, strict=True), start=1):
+        line = np.moveaxis(out, i, 0)
+        pads = [(axis.pad_before, axis.pad_after), *[(0, 0)] * (out.ndim - 1)]
+        padded = np.pad(line, pads, mode)
+        taps = [np.array(axis.taps(o)) + axis.pad_before for o in range(axis.out)]
+        sums = [np.tensordot(row, padded[at], axes=1) for at in taps]
+        out = np.moveaxis(np.array(sums, input.dtype), 0, i)
+    return out
+
+
+def polyphase(input: Array, strides: Sequence[int], norm: str) -> tuple[Array, Array]:
+    """Keep the phase of each image that has the largest norm.
+
+    Phase (i, j) is every stride-th value from row i and column j on, zeros added at its end so
+    that all phases have ``ceil(size / stride)`` values along each axis. Its norm is taken over
+    all its values and channels; NaN is the largest; the first of equals is kept.
+
+    Parameters
+    ----------
+    input : (N, *spatial, C)
+    norm : {"l1", "l2", "linf"}
+
+    Returns
+    -------
+    (N, *out, C) and the phases, (N, number of spatial axes).
+
+    Examples
+    --------
+    >>> row = np.array([1.0, 2.0, 3.0, 4.0, 5.0]).reshape(1, 5, 1)
+    >>> kept, phase = polyphase(row, [2], "l2")
+    >>> kept.ravel(), phase
+    (array([1., 3., 5.]), array([[0]]))
+    """
+    pads = [(0, -size % stride) for size, stride in zip(input.shape[1:-1], strides, strict=True)]
+    padded = np.pad(input, [(0, 0), *pads, (0, 0)])
+    order = {"l1": 1, "l2": 2, "linf": np.inf}[norm]
+    answers, chosen = [], []
+    for image in padded:
+        phases = list(itertools.product(*map(range, strides)))
+        parts = [
+            image[tuple(slice(i, None, s) for i, s in zip(phase, strides, strict=True))]
+            for phase in phases
+        ]
+        norms = [np.linalg.norm(part.ravel().astype(np.float64), order) for part in parts]
+        best = int(np.argmax(norms))
+        answers.append(parts[best])
+        chosen.append(phases[best])
+    return np.array(answers), np.array(chosen)
+
+
+def soft_pool(input: Array, axes: Sequence[Axis]) -> Array:
+    """Take the mean of each window, every value x weighted by exp(x). Padding is never seen.
+
+    Examples
+    --------
+    >>> row = np.log([[1.0], [3.0]]).reshape(1, 2, 1)
+    >>> pooled = soft_pool(row, [Axis(2, 2, 2, 1, 0, 0, 1)])
+    >>> bool(np.isclose(pooled.item(), 0.75 * np.log(3)))
+    True
+    """
+    out = np.empty((len(input), *(axis.out for axis in axes), input.shape[-1]), input.dtype)
+    over = tuple(range(1, 1 + len(axes)))
+    for position, taps in _windows(axes):
+        seen = [
+            np.array([at for at in along if 0 <= at < axis.size])
+            for along, axis in zip(taps, axes, strict=True)
+        ]
+        patch = input[np.ix_(np.arange(len(input)), *seen, np.arange(input.shape[-1]))]
+        weights = np.exp(patch - patch.max(axis=over, keepdims=True))
+        out[:, *position] = (weights * patch).sum(axis=over) / weights.sum(axis=over)
+    return out
+
+
+def gem_pool(input: Array, p: float, eps: float) -> Array:
+    """Take the generalised mean of each channel of an image, ``(mean of max(x, eps)^p)^(1/p)``.
+
+    Examples
+    --------
+    >>> bool(np.isclose(gem_pool(np.array([1.0, 7.0]).reshape(1, 2, 1), 2.0, 1e-6).item(), 5.0))
+    True
+    """
+    over = tuple(range(1, input.ndim - 1))
+    mean: Array = np.mean(np.maximum(input, eps) ** p, axis=over) ** (1 / p)
+    return mean
