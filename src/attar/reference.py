@@ -1,7 +1,8 @@
 """Every operation in a few lines of NumPy: the definition, and the oracle of the tests.
 
 Nothing here is fast and nothing falls back to it. Arrays are channels-last, (N, *spatial, C),
-with any number of spatial axes; an `Axis` for each says where the windows lie.
+with any number of spatial axes; an `Axis` for each says where the windows lie. Those of a pool may
+be `Bins`.
 """
 
 from __future__ import annotations
@@ -13,14 +14,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from attar.geometry import Axis
+from attar.geometry import AnyAxis, Axis
 
-__all__ = ["conv", "extract", "pool", "relu"]
+__all__ = ["conv", "extract", "max_unpool", "pool", "pool_winners", "relu"]
 
 Array = NDArray[Any]
 
 
-def _windows(axes: Sequence[Axis]) -> Iterator[tuple[Any, list[list[int]]]]:
+def _windows(axes: Sequence[AnyAxis]) -> Iterator[tuple[Any, list[list[int]]]]:
     """Yield every output position with the input positions of its taps along each axis."""
     for position in itertools.product(*(range(axis.out) for axis in axes)):
         yield position, [axis.taps(o) for axis, o in zip(axes, position, strict=True)]
@@ -82,12 +83,17 @@ def relu(features: Array) -> Array:
 
 
 def pool(
-    input: Array, axes: Sequence[Axis], pooling_type: str, count_include_pad: bool = False
+    input: Array,
+    axes: Sequence[AnyAxis],
+    pooling_type: str,
+    count_include_pad: bool = False,
+    p: float = 2.0,
 ) -> Array:
-    """Take the maximum (``"MAX"``) or the mean (``"AVG"``) of the inputs that each window sees.
+    """Take the maximum (``"MAX"``), mean (``"AVG"``) or norm (``"LP"``) of what each window sees.
 
     Padding is never seen, except that ``count_include_pad`` lets a mean divide by the padding
-    as well (not by what lies beyond it, where ``ceil_mode`` adds a window).
+    as well (not by what lies beyond it, where ``ceil_mode`` adds a window). The norm is
+    ``(sum of |x|^p)^(1/p)``.
 
     Parameters
     ----------
@@ -113,6 +119,8 @@ def pool(
         over = tuple(range(1, 1 + len(axes)))
         if pooling_type == "MAX":
             value = patch.max(axis=over)
+        elif pooling_type == "LP":
+            value = (abs(patch) ** p).sum(axis=over) ** (1 / p)
         else:
             divisor = np.prod([len(along) for along in seen])
             if count_include_pad:
@@ -124,6 +132,65 @@ def pool(
                 )
             value = patch.sum(axis=over) / divisor
         out[:, *position] = value
+    return out
+
+
+def pool_winners(input: Array, axes: Sequence[AnyAxis]) -> Array:
+    """Tell which tap of each window holds the maximum: the first of the largest, in memory order.
+
+    NaN is larger than everything. Taps are counted through the last axis first, those on padding
+    too; for `Bins`, through windows that are all as large as the largest.
+
+    Parameters
+    ----------
+    input : (N, *spatial, C)
+
+    Returns
+    -------
+    (N, *out, C) of int64
+
+    Examples
+    --------
+    >>> row = np.array([1.0, 5.0, 5.0, -2.0]).reshape(1, 4, 1)
+    >>> pool_winners(row, [Axis(4, 3, 2, 1, 1, 1, 2)]).ravel()
+    array([2, 0])
+    """
+    windows = [axis.window for axis in axes]
+    out = np.empty((len(input), *(axis.out for axis in axes), input.shape[-1]), np.int64)
+    for position, taps in _windows(axes):
+        offsets, values = [], []
+        for tap in itertools.product(*(range(len(along)) for along in taps)):
+            at = [along[k] for along, k in zip(taps, tap, strict=True)]
+            if all(0 <= i < axis.size for i, axis in zip(at, axes, strict=True)):
+                offsets.append(np.ravel_multi_index(tap, windows))
+                values.append(input[(np.s_[:], *at)])
+        out[:, *position] = np.array(offsets)[np.argmax(values, axis=0)]
+    return out
+
+
+def max_unpool(input: Array, argmax: Array, sizes: Sequence[int]) -> Array:
+    """Put each value where `argmax` says that it was, the later over the earlier, and 0 elsewhere.
+
+    Parameters
+    ----------
+    input : (N, *out, C)
+    argmax : (N, *out, C)
+        Positions in one image of shape (*sizes, C), counted in memory order.
+
+    Returns
+    -------
+    (N, *sizes, C), of the input's dtype.
+
+    Examples
+    --------
+    >>> maxima = np.array([5.0, 7.0]).reshape(1, 2, 1)
+    >>> max_unpool(maxima, np.array([1, 2]).reshape(1, 2, 1), [4]).ravel()
+    array([0., 5., 7., 0.])
+    """
+    out = np.zeros((len(input), *sizes, input.shape[-1]), input.dtype)
+    for image, values, positions in zip(out, input, argmax, strict=True):
+        for value, position in zip(values.ravel(), positions.ravel(), strict=True):
+            image[np.unravel_index(position, image.shape)] = value
     return out
 
 
