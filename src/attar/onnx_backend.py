@@ -95,8 +95,7 @@ class AttarRep(BackendRep):
         unknown = sorted(inputs.keys() - self._inputs.keys() - self._constants.keys())
         if missing or unknown:
             raise ArgumentError(
-                f"onnx_backend.run: the inputs must be {sorted(self._inputs)}, "
-                f"got {sorted(inputs)}"
+                f"onnx_backend.run: the inputs must be {sorted(self._inputs)}, got {sorted(inputs)}"
             )
         arrays = {name: _array(name, value) for name, value in inputs.items()}
         for name, array in arrays.items():
@@ -331,9 +330,9 @@ class _Node:
     def pool_window(self, x: Array) -> dict[str, Any]:
         """Read the window of a pool as well, and whether the last one may reach over the end."""
         kernel_shape = self.numbers("kernel_shape", len(self["kernel_shape"]))
-        ceil_mode = bool(self.get("ceil_mode", 0)) and not str(
-            self.get("auto_pad", "")
-        ).startswith("SAME")
+        ceil_mode = bool(self.get("ceil_mode", 0)) and not str(self.get("auto_pad", "")).startswith(
+            "SAME"
+        )
         return {
             "window_shape": kernel_shape,
             **self.window(x, kernel_shape),
@@ -490,7 +489,9 @@ def _conv3d(
     n, channels, _, height, width = x.shape
     before, after = depth.pad_before, depth.pad_after
     require_room(
-        "onnx_backend", "the padded input", (n, channels, before + depth.size + after, height, width)
+        "onnx_backend",
+        "the padded input",
+        (n, channels, before + depth.size + after, height, width),
     )
     padded = np.pad(x, [(0, 0), (0, 0), (before, after), (0, 0), (0, 0)])
     total: Array | None = None
