@@ -123,7 +123,10 @@ def model_of(nodes, inputs, outputs, initializers=(), opset=22):
             )
             for name, value in inputs.items()
         ],
-        [helper.make_tensor_value_info(name, kind, None) for name, kind in outputs.items()],
+        [
+            helper.make_tensor_value_info(name, kind, [None] * next(iter(inputs.values())).ndim)
+            for name, kind in outputs.items()
+        ],
         [numpy_helper.from_array(value, name) for name, value in dict(initializers).items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)])
@@ -183,7 +186,7 @@ def test_max_pool_of_other_numbers(dtype):
 @pytest.mark.parametrize("p", [1, 2, 3])
 @pytest.mark.parametrize("shape", [(2, 3, 7), (2, 3, 6, 5), (1, 2, 3, 4, 5)])
 def test_global_lp_pool(shape, p):
-    assert_like_onnx_runtime(*one_node("GlobalLpPool", random(shape), p=p))
+    assert_like_onnx_runtime(*one_node("GlobalLpPool", random(shape), opset=13, p=p))
 
 
 @pytest.mark.parametrize("size", [6, 7, 8])
@@ -286,6 +289,12 @@ X = np.zeros((1, 2, 4, 4), np.float32)
 MODEL, _ = one_node("MaxPool", X, kernel_shape=[2, 2])
 
 
+NO_WINDOW = helper.make_node("MaxPool", ["x"], ["y"])
+NO_WINDOW.attribute.append(
+    helper.make_attribute("kernel_shape", [], attr_type=onnx.AttributeProto.INTS)
+)
+
+
 def run(kind, *inputs, **attributes):
     names = [f"x{i}" for i in range(len(inputs))]
     return onnx_backend.run_node(helper.make_node(kind, names, ["y"], **attributes), list(inputs))
@@ -297,8 +306,8 @@ BAD_CALLS = [
      ArgumentError, "a.b.Relu"),
     (lambda: run("MaxPool", X), ArgumentError, "not valid ONNX.*kernel_shape"),
     (lambda: run("MaxPool", X, kernel_shape=[2, 2], p=3), ArgumentError, "not valid ONNX"),
-    (lambda: run("MaxPool", X, kernel_shape=[2]), ShapeError, r"rank 3.*\(1, 2, 4, 4\)"),
-    (lambda: run("MaxPool", X, kernel_shape=[]), ShapeError, "rank 2"),
+    (lambda: run("MaxPool", X, kernel_shape=[2]), ShapeError, r"\(2,\).*\(1, 2, 4, 4\)"),
+    (lambda: onnx_backend.run_node(NO_WINDOW, [X]), ShapeError, r"kernel_shape.*got \(\)"),
     (lambda: run("MaxPool", X, kernel_shape=[2, 2], strides=[2]), ShapeError, "strides.*2 numbers"),
     (lambda: run("MaxPool", X, kernel_shape=[2, 2], pads=[1, 1]), ShapeError, "pads.*4 numbers"),
     (lambda: run("MaxPool", X, kernel_shape=[2, 0]), ArgumentError, "kernel_shape.*at least 1"),
@@ -308,7 +317,6 @@ BAD_CALLS = [
     (lambda: run("MaxPool", X, kernel_shape=[2, 2], pads=[2, 0, 0, 0]), ShapeError, "but padding"),
     (lambda: run("GlobalMaxPool", X[0, 0]), ShapeError, "rank 3, 4 or 5"),
     (lambda: run("AveragePool", X.astype(np.int8), kernel_shape=[2, 2]), DTypeError, "int8"),
-    (lambda: run("Conv", X, X), ShapeError, "must have 4 channels|in 1 groups"),
     (lambda: run("Conv", X, X[0]), ShapeError, "same rank"),
     (lambda: run("Conv", X, X[:, :, :3, :3], kernel_shape=[2, 2]), ShapeError, r"\(3, 3\)"),
     (lambda: run("Conv", X, X[:, :1, :3, :3], group=1), ShapeError, "1 groups.*1 channels"),
@@ -321,7 +329,7 @@ BAD_CALLS = [
     (lambda: onnx_backend.run_node("Relu", [X]), DTypeError, "NodeProto.*str"),
     (lambda: onnx_backend.prepare(MODEL, "CUDA"), ArgumentError, "'CPU'.*'CUDA'"),
     (lambda: onnx_backend.prepare(onnx.ModelProto()), ArgumentError, "not valid ONNX"),
-    (lambda: onnx_backend.prepare(None), ArgumentError, "not valid ONNX"),
+    (lambda: onnx_backend.prepare("a.onnx"), DTypeError, "ModelProto, got str.*onnx.load"),
     (lambda: onnx_backend.run_model(MODEL, []), ArgumentError, r"1 inputs, \['x'\], got 0"),
     (lambda: onnx_backend.run_model(MODEL, {"z": X}), ArgumentError, r"\['x'\], got \['z'\]"),
     (lambda: onnx_backend.run_model(MODEL, [X.astype(int)]), DTypeError, "x must be float32"),

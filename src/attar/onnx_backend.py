@@ -129,11 +129,16 @@ class AttarBackend(Backend):
 
         Raises
         ------
-        ArgumentError (a ValueError)
+        ArgumentError (a ValueError), DTypeError (a TypeError)
             The model is not valid ONNX, has an operator that is not known, or asks for another
             device.
         """
         _require_device(cls, device)
+        if not isinstance(model, onnx.ModelProto):
+            raise DTypeError(
+                f"onnx_backend.prepare: model must be a ModelProto, got {type(model).__name__}; "
+                "read a file with onnx.load"
+            )
         _check("onnx_backend.prepare", onnx.checker.check_model, model)
         for node in model.graph.node:
             _require_known(node)
@@ -295,14 +300,20 @@ class _Node:
             )
         return tuple(zip(pads[:dims], pads[dims:], strict=True))
 
+    def kernel_shape(self, x: Array) -> tuple[int, ...]:
+        """Read the window of a pool."""
+        kernel_shape = tuple(self["kernel_shape"])
+        dims = len(kernel_shape)
+        if dims not in CHANNELS_FIRST or x.ndim != dims + 2:
+            raise ShapeError(
+                f"onnx_backend: kernel_shape must have 1 to 3 numbers, one for each spatial axis, "
+                f"got {kernel_shape} for an input of shape {x.shape}"
+            )
+        return self.numbers("kernel_shape", dims)
+
     def window(self, x: Array, windows: tuple[int, ...]) -> dict[str, Any]:
         """Read strides, dilations and padding, as `attar.nn` takes them."""
         dims = len(windows)
-        if dims not in CHANNELS_FIRST or x.ndim != dims + 2:
-            raise ShapeError(
-                f"onnx_backend: a window of {windows} fits an input of rank {dims + 2}, with 1 to "
-                f"3 spatial axes, got shape {x.shape}"
-            )
         strides, dilations = self.numbers("strides", dims), self.numbers("dilations", dims)
         auto_pad = self.get("auto_pad", "NOTSET")
         padding: Any
@@ -329,7 +340,7 @@ class _Node:
 
     def pool_window(self, x: Array) -> dict[str, Any]:
         """Read the window of a pool as well, and whether the last one may reach over the end."""
-        kernel_shape = self.numbers("kernel_shape", len(self["kernel_shape"]))
+        kernel_shape = self.kernel_shape(x)
         ceil_mode = bool(self.get("ceil_mode", 0)) and not str(self.get("auto_pad", "")).startswith(
             "SAME"
         )
@@ -383,13 +394,8 @@ def _global_pool(kind: str) -> _Operator:
 def _max_unpool(
     node: _Node, x: Array, places: Array, output_shape: Array | None = None
 ) -> tuple[Array, ...]:
-    windows = node.numbers("kernel_shape", len(node["kernel_shape"]))
+    windows = node.kernel_shape(x)
     dims = len(windows)
-    if x.ndim != dims + 2:
-        raise ShapeError(
-            f"onnx_backend: a window of {windows} fits an input of rank {dims + 2}, "
-            f"got shape {x.shape}"
-        )
     # What was pooled, if its windows filled it; the places count in that.
     sizes = tuple(
         (size - 1) * stride + window - before - after
@@ -432,7 +438,7 @@ def _grown(answer: Array, output_shape: Array) -> Array:
 
 
 def _conv(node: _Node, x: Array, weights: Array, bias: Array | None = None) -> tuple[Array, ...]:
-    if weights.ndim < 3 or x.ndim != weights.ndim:
+    if weights.ndim - 2 not in CHANNELS_FIRST or x.ndim != weights.ndim:
         raise ShapeError(
             f"onnx_backend: input and weights must have the same rank, 3, 4 or 5, "
             f"got shapes {x.shape} and {weights.shape}"
@@ -464,13 +470,14 @@ def _conv1d(x: Array, filters: Array, bias: Array | None, padding: Any, **steps:
     """Convolve rows as images of height 1."""
     if not isinstance(padding, str):
         padding = ((0, 0), *padding)
+    flat_steps: dict[str, Any] = {name: (1, *along) for name, along in steps.items()}
     image: Array = nn.conv2d(
         x[:, :, None],
         filters[None],
         padding=padding,
         data_format="NCHW",
         bias=bias,
-        **{name: (1, *along) for name, along in steps.items()},
+        **flat_steps,
     )
     return image[:, :, 0]
 
