@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -131,7 +132,12 @@ _NUMBERS = {name: number for number, name in enumerate(_FLOATS + _WHOLE)}
 
 def number_of(array: Array) -> int:
     """Return the core's number for the dtype of the array."""
-    return _NUMBERS[array.dtype.name]
+    return _NUMBERS[_name_of(array.dtype)]
+
+
+@lru_cache(maxsize=256)  # NumPy puts the name together anew each time
+def _name_of(dtype: np.dtype[Any]) -> str:
+    return dtype.name if dtype.isnative else str(dtype)
 
 
 def core_view(array: Array) -> Array:
@@ -146,7 +152,7 @@ def core_view(array: Array) -> Array:
 
 
 def _is_bfloat16(array: Array) -> bool:
-    return array.dtype.name == "bfloat16"  # ml_dtypes need not be there to ask
+    return _name_of(array.dtype) == "bfloat16"  # ml_dtypes need not be there to ask
 
 
 def require_float(operation: str, argument: str, array: Array, *, half: bool = False) -> Array:
@@ -156,10 +162,9 @@ def require_float(operation: str, argument: str, array: Array, *, half: bool = F
     elements; rarer arrays are copied.
     """
     if half:
-        names, accepted = _FLOATS, "float16, bfloat16, float32 or float64"
-    else:
-        names, accepted = _FLOATS[:2], "float32 or float64"
-    return _require(operation, argument, array, names, accepted)
+        accepted = "float16, bfloat16, float32 or float64"
+        return _require(operation, argument, array, _FLOATS, accepted)
+    return _require(operation, argument, array, _FLOATS[:2], "float32 or float64")
 
 
 def require_real(operation: str, argument: str, array: Array) -> Array:
@@ -179,7 +184,7 @@ def require_real(operation: str, argument: str, array: Array) -> Array:
 def _require(
     operation: str, argument: str, array: Array, names: tuple[str, ...], accepted: str
 ) -> Array:
-    if array.dtype.name not in names or not array.dtype.isnative:
+    if _name_of(array.dtype) not in names:
         hint = "" if array.dtype == object else "; convert it, for example with .astype(np.float32)"
         raise DTypeError(f"{operation}: {argument} must be {accepted}, got {array.dtype}{hint}")
     return array if _addressable(array) else np.array(array, order="C")

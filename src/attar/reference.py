@@ -7,6 +7,7 @@ be `Bins`.
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -155,16 +156,23 @@ def pool_winners(input: Array, axes: Sequence[AnyAxis]) -> Array:
     >>> pool_winners(row, [Axis(4, 3, 2, 1, 1, 1, 2)]).ravel()
     array([2, 0])
     """
-    windows = [axis.window for axis in axes]
-    out = np.empty((len(input), *(axis.out for axis in axes), input.shape[-1]), np.int64)
-    for position, taps in _windows(axes):
-        offsets, values = [], []
-        for tap in itertools.product(*(range(len(along)) for along in taps)):
-            at = [along[k] for along, k in zip(taps, tap, strict=True)]
-            if all(0 <= i < axis.size for i, axis in zip(at, axes, strict=True)):
-                offsets.append(np.ravel_multi_index(tap, windows))
-                values.append(input[(np.s_[:], *at)])
-        out[:, *position] = np.array(offsets)[np.argmax(values, axis=0)]
+    # Where each tap of each window lies; those behind the end of a small one lie nowhere.
+    lies = [
+        np.array([(axis.taps(o) + [-1] * axis.window)[: axis.window] for o in range(axis.out)])
+        for axis in axes
+    ]
+    n, *sizes, channels = input.shape
+    out = np.full((n, *(axis.out for axis in axes), channels), -1)
+    best = np.zeros(out.shape, input.dtype)
+    for offset, tap in enumerate(itertools.product(*(range(axis.window) for axis in axes))):
+        at = [along[:, k] for along, k in zip(lies, tap, strict=True)]
+        seen = [(i >= 0) & (i < size) for i, size in zip(at, sizes, strict=True)]
+        near = [i.clip(0, size - 1) for i, size in zip(at, sizes, strict=True)]
+        value = input[np.ix_(np.arange(n), *near, np.arange(channels))]
+        wins = (out < 0) | (value > best) | ((value != value) & (best == best))
+        wins &= functools.reduce(np.logical_and.outer, seen)[None, ..., None]
+        out[wins] = offset
+        best[wins] = value[wins]
     return out
 
 

@@ -150,7 +150,7 @@ def fractional_max_pool(
     >>> image = np.arange(35, dtype=np.float32).reshape(1, 5, 7, 1)
     >>> output, rows, cols = nn.fractional_max_pool(image, 1.5)
     >>> output.shape, rows, cols
-    ((1, 3, 4, 1), array([0, 2, 3, 5]), array([0, 1, 3, 5, 7]))
+    ((1, 3, 4, 1), array([0, 1, 3, 5]), array([0, 2, 4, 6, 7]))
     """
     operation = "nn.fractional_max_pool"
     x, give_back = from_caller(operation, "input", input)

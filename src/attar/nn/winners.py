@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -199,13 +200,12 @@ def _require_index(operation: str, index: Any, accepted: tuple[str, ...]) -> Non
 
 
 def _index_dtype(operation: str, output_dtype: Any) -> np.dtype[Any]:
-    try:
-        dtype = np.dtype(getattr(output_dtype, "as_numpy_dtype", output_dtype))  # tf.int64
-    except TypeError:
-        dtype = np.dtype(object)
-    if dtype not in (np.int32, np.int64):
-        raise DTypeError(f"{operation}: output_dtype must be int32 or int64, got {output_dtype!r}")
-    return dtype
+    wanted = getattr(output_dtype, "as_numpy_dtype", output_dtype)  # of TensorFlow's dtypes
+    for dtype in (np.dtype(np.int32), np.dtype(np.int64)):
+        with suppress(TypeError):  # what NumPy does not understand
+            if dtype == wanted:
+                return dtype
+    raise DTypeError(f"{operation}: output_dtype must be int32 or int64, got {output_dtype!r}")
 
 
 def _require_to_fit(
@@ -305,9 +305,10 @@ def _addresses(
             at *= channels
             at += np.arange(channels)
     elif layout.channels_first:
-        place, channel = np.divmod(at, channels)
-        image, place = np.divmod(place, plane)
-        at = (image * channels + channel) * plane + place
-    if not (index == "flat" and include_batch):
+        pixel, channel = np.divmod(at, channels)
+        at = channel * plane + pixel
+        if include_batch:  # then pixels are counted from the first image on
+            at += pixel // plane * ((channels - 1) * plane)
+    if index == "plane" or not include_batch:
         at += (np.arange(n) * (plane * channels))[:, None, None, None, None]
     return at
