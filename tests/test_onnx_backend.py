@@ -1,5 +1,6 @@
 """attar.onnx_backend: ONNX's own tests of its operators, and what a model may ask for beside."""
 
+import re
 import subprocess
 import sys
 import warnings
@@ -275,6 +276,12 @@ def test_run_node():
     # A first output without a name is left out.
     node = helper.make_node("MaxPool", ["x"], ["y", ""], kernel_shape=[2, 2])
     assert len(onnx_backend.run_node(node, [x])) == 1
+
+
+def test_the_code_of_the_page_runs():
+    page = Path(__file__).parent.parent / "docs" / "onnx.md"
+    (code,) = re.findall(r"^```python\n(.*?)^```$", page.read_text(), re.DOTALL | re.MULTILINE)
+    exec(compile(code, page.name, "exec"), {})
 
 
 def test_devices():
