@@ -256,14 +256,21 @@ def test_convolutions_of_rows_and_volumes():
         assert_like_onnx_runtime(*one_node("Conv", x, others=others, group=2, **attributes))
 
 
-def test_max_unpool_goes_back_to_the_size_that_was_pooled():
-    x = random((2, 3, 8, 6))
+@pytest.mark.parametrize(
+    ("size", "attributes"),
+    [((8, 6), {"kernel_shape": [2, 2], "strides": [2, 2]}),
+     ((8, 7), {"kernel_shape": [2, 3], "strides": [2, 2], "pads": [0, 1, 0, 1]}),
+     ((9,), {"kernel_shape": [3], "strides": [3], "pads": [2, 1]})],
+)  # fmt: skip
+def test_max_unpool_goes_back_to_the_size_that_was_pooled(size, attributes):
+    x = random((2, 3, *size))
     nodes = [
-        helper.make_node("MaxPool", ["x"], ["m", "i"], kernel_shape=[2, 2], strides=[2, 2]),
-        helper.make_node("MaxUnpool", ["m", "i"], ["u"], kernel_shape=[2, 2], strides=[2, 2]),
+        helper.make_node("MaxPool", ["x"], ["m", "i"], **attributes),
+        helper.make_node("MaxUnpool", ["m", "i"], ["u"], **attributes),
     ]
     model = model_of(nodes, {"x": x}, {"u": TensorProto.FLOAT})
     (back,) = assert_like_onnx_runtime(model, {"x": x})
+    assert back.shape == x.shape
     assert (back[back != 0] == x[back != 0]).all()
 
 

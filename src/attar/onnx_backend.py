@@ -341,13 +341,10 @@ class _Node:
     def pool_window(self, x: Array) -> dict[str, Any]:
         """Read the window of a pool as well, and whether the last one may reach over the end."""
         kernel_shape = self.kernel_shape(x)
-        ceil_mode = bool(self.get("ceil_mode", 0)) and not str(self.get("auto_pad", "")).startswith(
-            "SAME"
-        )
         return {
             "window_shape": kernel_shape,
             **self.window(x, kernel_shape),
-            "ceil_mode": ceil_mode,
+            "ceil_mode": bool(self.get("ceil_mode", 0)),
         }
 
 
