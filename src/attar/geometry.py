@@ -32,6 +32,7 @@ __all__ = [
     "spatial_values",
 ]
 
+_DEEPEST = 3  # lists within lists that an argument may have; a pair for each axis has 2
 _LARGEST = 2**31 - 1  # of a window, a step or a padding: the core counts in 64 bits
 
 Padding: TypeAlias = str | tuple[tuple[int, int], ...]
@@ -241,18 +242,32 @@ def _alike(bins: Bins) -> AnyAxis:
     return Axis(bins.size, window, stride, 1, -first, 0, bins.out)
 
 
-def freeze(operation: str, argument: str, value: Any) -> Any:
-    """Turn lists and arrays, at any depth, into tuples: what a cache of plans needs.
+def freeze(operation: str, argument: str, value: Any, depth: int = 0) -> Any:
+    """Turn lists and arrays into tuples: what a cache of plans needs.
 
-    A cache takes 1.0 for 1, so numbers that are not whole are refused here already.
+    A cache takes 1.0 for 1, so numbers that are not whole are refused here already. No argument
+    is nested more than pairs are; deeper ones may have no end.
     """
     if value is None or type(value) is int or type(value) is str:
         return value
     if isinstance(value, list | tuple):
-        return tuple(freeze(operation, argument, item) for item in value)
-    if hasattr(value, "tolist"):
-        return freeze(operation, argument, value.tolist())
+        if depth == _DEEPEST:
+            raise ArgumentError(f"{operation}: {argument} is nested too deeply, got {value!r}")
+        return tuple(freeze(operation, argument, item, depth + 1) for item in value)
+    plain = value.tolist() if hasattr(value, "tolist") else value
+    if type(plain) is not type(value):  # as that of a longdouble is
+        return freeze(operation, argument, plain, depth)
     return _whole_number(operation, argument, value, value)
+
+
+def flag(operation: str, argument: str, value: Any) -> bool:
+    """Return whether `value` is true; an array of several values is neither."""
+    try:
+        return bool(value)
+    except (TypeError, ValueError):
+        raise ArgumentError(
+            f"{operation}: {argument} must be True or False, got {value!r}"
+        ) from None
 
 
 def _whole_number(operation: str, argument: str, value: Any, received: Any) -> int:

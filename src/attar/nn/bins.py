@@ -13,7 +13,7 @@ import numpy as np
 
 from attar.arrays import from_caller
 from attar.errors import ArgumentError, DTypeError, ShapeError
-from attar.geometry import adaptive_axis, fractional_axis, fractional_sequence, freeze
+from attar.geometry import adaptive_axis, flag, fractional_axis, fractional_sequence, freeze
 from attar.nn.layout import Layout, layout_of, require_room
 from attar.nn.pooling import (
     PoolPlan,
@@ -160,6 +160,8 @@ def fractional_max_pool(
             f"{operation}: data_format must be 'NHWC' or 'NCHW', got {data_format!r}"
         )
     layout = layout_of(operation, x.shape, data_format)
+    pseudo_random = flag(operation, "pseudo_random", pseudo_random)
+    overlapping = flag(operation, "overlapping", overlapping)
     generator = Random(_seed(operation, seed))
     _, sizes, _ = layout.split(x.shape)
     ratios = _ratios(operation, pooling_ratio, layout)
@@ -171,10 +173,10 @@ def fractional_max_pool(
                 f"{operation}: pooling_ratio must be at most the size, {sizes}, "
                 f"got {pooling_ratio!r}"
             )
-        sequences.append(fractional_sequence(size, outputs, bool(pseudo_random), generator))
+        sequences.append(fractional_sequence(size, outputs, pseudo_random, generator))
     rows, cols = sequences
     axes = tuple(
-        fractional_axis(size, sequence, bool(overlapping))
+        fractional_axis(size, sequence, overlapping)
         for size, sequence in zip(sizes, sequences, strict=True)
     )
     plan = plan_axes(operation, x.shape, layout, axes, "MAX")

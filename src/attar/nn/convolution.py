@@ -187,7 +187,7 @@ def extract(
     """
     if pooling_type is None:
         pooling_type = "NONE"
-    elif pooling_type == "NONE":
+    elif isinstance(pooling_type, str) and pooling_type == "NONE":
         raise ArgumentError("nn.extract: pooling_type must be 'MAX', 'AVG' or None, got 'NONE'")
     return _extract(
         "nn.extract", input, filters, bias, out,

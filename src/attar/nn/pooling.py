@@ -21,7 +21,16 @@ from attar.arrays import (
     require_real,
 )
 from attar.errors import ArgumentError, DTypeError, ShapeError
-from attar.geometry import AnyAxis, Axis, Bins, freeze, parse_padding, pool_axes, spatial_values
+from attar.geometry import (
+    AnyAxis,
+    Axis,
+    Bins,
+    flag,
+    freeze,
+    parse_padding,
+    pool_axes,
+    spatial_values,
+)
 from attar.nn.layout import Layout, layout_of, require_room
 
 __all__ = [
@@ -372,8 +381,8 @@ def plan_pool(
         freeze(operation, "padding", padding),
         freeze(operation, "data_format", data_format),
         freeze(operation, "dilations", dilations),
-        bool(ceil_mode),
-        bool(count_include_pad),
+        flag(operation, "ceil_mode", ceil_mode),
+        flag(operation, "count_include_pad", count_include_pad),
         exponent(operation, p),
     )
 
@@ -393,7 +402,7 @@ def plan_global_pool(
         shape,
         freeze(operation, "pooling_type", pooling_type),
         freeze(operation, "data_format", data_format),
-        bool(keepdims),
+        flag(operation, "keepdims", keepdims),
         exponent(operation, p),
     )
 

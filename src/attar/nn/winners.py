@@ -11,7 +11,7 @@ import numpy as np
 from attar import _core
 from attar.arrays import Array, core_view, from_caller, number_of, require_real
 from attar.errors import ArgumentError, DTypeError, ShapeError
-from attar.geometry import Axis, freeze
+from attar.geometry import Axis, flag, freeze
 from attar.nn.layout import CHANNELS_FIRST, CHANNELS_LAST, Layout, layout_of, require_room
 from attar.nn.pooling import PoolPlan, plan_pool
 
@@ -94,13 +94,14 @@ def max_pool_with_argmax(
         ceil_mode=ceil_mode, window_argument="ksize",
     )  # fmt: skip
     _require_index(operation, index, ("flat", "plane", "window"))
+    include_batch = flag(operation, "include_batch_in_index", include_batch_in_index)
     dtype = _index_dtype(operation, output_dtype)
     if index != "window":
-        _require_to_fit(operation, plan, dtype, index, include_batch_in_index)
+        _require_to_fit(operation, plan, dtype, index, include_batch)
     x = require_real(operation, "input", x)
     output, winners = run_pool_winners(operation, plan, x)
     if index != "window":
-        winners = _positions(plan, winners, dtype, index, include_batch_in_index)
+        winners = _positions(plan, winners, dtype, index, include_batch)
     return MaxPoolWithArgmax(give_back(output), give_back(winners))
 
 
@@ -156,6 +157,7 @@ def max_unpool(
     layout = layout_of(operation, x.shape, freeze(operation, "data_format", data_format), frozen)
     out_shape = _unpooled_shape(operation, x.shape, layout, frozen)
     _require_index(operation, index, ("flat", "plane"))
+    include_batch = flag(operation, "include_batch_in_index", include_batch_in_index)
     x = require_real(operation, "input", x)
     if positions.dtype.kind not in "iu":
         raise DTypeError(f"{operation}: argmax must be whole numbers, got {positions.dtype}")
@@ -166,7 +168,7 @@ def max_unpool(
         )
     result = np.zeros(out_shape, x.dtype)
     if x.size:
-        at = _addresses(operation, layout, out_shape, positions, index, include_batch_in_index)
+        at = _addresses(operation, layout, out_shape, positions, index, include_batch)
         # Unlike an assignment to result[at], put() is a plain loop: the last of two values stays.
         np.put(core_view(result), at, core_view(layout.volumes(x)))
     return give_back(result)
@@ -192,7 +194,7 @@ def run_pool_winners(operation: str, plan: PoolPlan, x: Array) -> tuple[Array, A
 
 
 def _require_index(operation: str, index: Any, accepted: tuple[str, ...]) -> None:
-    if index not in accepted:
+    if not isinstance(index, str) or index not in accepted:
         *names, last = map(repr, accepted)
         raise ArgumentError(
             f"{operation}: index must be {', '.join(names)} or {last}, got {index!r}"
@@ -202,7 +204,7 @@ def _require_index(operation: str, index: Any, accepted: tuple[str, ...]) -> Non
 def _index_dtype(operation: str, output_dtype: Any) -> np.dtype[Any]:
     wanted = getattr(output_dtype, "as_numpy_dtype", output_dtype)  # of TensorFlow's dtypes
     for dtype in (np.dtype(np.int32), np.dtype(np.int64)):
-        with suppress(TypeError):  # what NumPy does not understand
+        with suppress(TypeError, ValueError):  # what NumPy does not understand
             if dtype == wanted:
                 return dtype
     raise DTypeError(f"{operation}: output_dtype must be int32 or int64, got {output_dtype!r}")
