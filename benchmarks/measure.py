@@ -37,6 +37,10 @@ SLOW_SECONDS = 2.0
 """A way of which one call takes longer is called once: to be checked, and that is its sample."""
 
 
+class WrongAnswer(Exception):  # noqa: N818, it is what the report calls it
+    """A way of a peer does other work than it was asked for."""
+
+
 def tell(message: str) -> None:
     print(message, file=sys.stderr, flush=True)
 
@@ -111,7 +115,7 @@ def best_way(
 
     Raises
     ------
-    ValueError
+    WrongAnswer
         A way's answer is further from `right` than the tolerance, or of another dtype. Then nothing
         of the peer is timed: it does other work.
     """
@@ -145,10 +149,10 @@ def best_way(
 def _check(name: str, answer: NDArray[Any], workload: Work, right: NDArray[Any]) -> float:
     """Return how far the answer is from the right one; raise if that is too far."""
     if workload.operation != "extract" and answer.dtype.name != workload.dtype:
-        raise ValueError(f"{name} answers in {answer.dtype.name}, not in {workload.dtype}")
+        raise WrongAnswer(f"{name} answers in {answer.dtype.name}, not in {workload.dtype}")
     distance, allowed = oracle.difference(answer, right), oracle.tolerance(workload)
     if distance > allowed:
-        raise ValueError(
+        raise WrongAnswer(
             f"{name} differs from {right.dtype} by {distance:.2g} of the largest value;"
             f" at most {allowed:.0e} is equal"
         )
@@ -181,7 +185,7 @@ def measure_row(workload: Work, peers: Mapping[str, Peer], repeats: int) -> dict
                 raise NotImplementedError(f"{peer.name} has no {workload.operation}")
             found, racing[key] = best_way(operation(workload, *given), workload, right)
             results[key] = {"status": "measured", **found, "samples_ms": []}
-        except ValueError as error:
+        except WrongAnswer as error:
             results[key] = {"status": "wrong answer", "reason": str(error)}
         except Exception as error:  # whatever a framework raises is a row of the report
             results[key] = failure(error)

@@ -49,6 +49,7 @@ class TensorFlow(Peer):
             tf.config.set_visible_devices([], "GPU")
         tf.config.threading.set_intra_op_parallelism_threads(threads)
         tf.config.threading.set_inter_op_parallelism_threads(1)
+        tf.get_logger().setLevel("ERROR")  # it warns of functions made in a loop, as ours are
         self.tf = tf
         return {"tensorflow": tf.__version__}
 
@@ -79,8 +80,10 @@ class TensorFlow(Peer):
         if workload.kind == "LP":
             raise NotImplementedError("tf.nn.pool has no norms")
         data = tf.constant(x)
-        pooling = self._pooling(workload)
-        functions = {"pool": self._channels_last(workload, pooling)}
+        functions = {"pool": self._channels_last(workload, self._pooling(workload))}
+        if not isinstance(workload.padding, str) and workload.dims == 2:  # XLA wants it so
+            padded = self._pooling(workload, pad_first=True)
+            functions["pad, then pool"] = self._channels_last(workload, padded)
         if workload.side_by_side:
             reduce = tf.reduce_max if workload.kind == "MAX" else tf.reduce_mean
             shape, axes = in_blocks(workload)
@@ -141,7 +144,7 @@ class TensorFlow(Peer):
     def _way(self, function: Callable[[Any], Any], data: Any) -> Way:
         return Way(lambda: function(data), lambda answer: answer.numpy())
 
-    def _pooling(self, workload: Pooling) -> Callable[[Any], Any]:
+    def _pooling(self, workload: Pooling, pad_first: bool = False) -> Callable[[Any], Any]:
         """Return the function of a tensor with channels last."""
         tf = self.tf
         padding: Any = workload.padding
@@ -150,7 +153,7 @@ class TensorFlow(Peer):
             if workload.kind == "AVG":
                 raise NotImplementedError("a mean would count the padding")
             padding, around = "VALID", [[0, 0], *map(list, workload.pads), [0, 0]]
-            if workload.dims == 2:
+            if workload.dims == 2 and not pad_first:
                 return lambda x: tf.nn.max_pool2d(x, workload.window, workload.strides, around)
         lowest = workload.numpy_dtype.type("-inf") if workload.number != "uint8" else 0
 

@@ -89,7 +89,7 @@ class Torch(Peer):
     ) -> Mapping[str, Way]:
         """Go back through a graph that is kept, or call the operation that does it."""
         torch, aten = self.torch, self.torch.ops.aten
-        if workload.dims != 2 or workload.kind == "LP" or not workload.symmetric:
+        if workload.dims != 2 or workload.kind == "LP" or not self._takes(workload):
             raise NotImplementedError("written for maxima and means in two dimensions")
         there, back = self._conversions(workload)
         given = self._tensor(workload, gradient)
@@ -161,6 +161,11 @@ class Torch(Peer):
             lambda x: x.permute(to_row).contiguous().permute(from_row),
         )
 
+    def _takes(self, workload: Pooling) -> bool:
+        """Whether its pools take this padding: on both sides, and half a window at most."""
+        pairs = zip(workload.pads, workload.window, strict=True)
+        return workload.symmetric and all(2 * before <= k for (before, _), k in pairs)
+
     def _pooling(self, workload: Pooling) -> Callable[[Any], Any]:
         """Return the pool of a tensor (N, C, …)."""
         lib, dims = self.torch.nn.functional, workload.dims
@@ -168,7 +173,7 @@ class Torch(Peer):
         pads = tuple(before for before, _ in workload.pads)
         if workload.kind == "MAX":
             pool = getattr(lib, f"max_pool{dims}d")
-            if workload.symmetric:
+            if self._takes(workload):
                 return lambda x: pool(x, window, steps, pads, workload.steps)
             around = [cells for pair in reversed(workload.pads) for cells in pair]
             lowest = 0 if workload.number == "uint8" else float("-inf")
@@ -182,8 +187,8 @@ class Torch(Peer):
                 raise NotImplementedError("lp_pool has no padding")
             norm = getattr(lib, f"lp_pool{dims}d")
             return lambda x: norm(x, 2, window if dims > 1 else window[0], steps)
-        if not workload.symmetric:
-            raise NotImplementedError("its mean has the same padding before and after")
+        if not self._takes(workload):
+            raise NotImplementedError("its mean takes half a window of padding, on both sides")
         mean = getattr(lib, f"avg_pool{dims}d")
         return lambda x: mean(x, window, steps, pads, count_include_pad=False)
 
@@ -201,7 +206,7 @@ class Torch(Peer):
     def _mkldnn(self, workload: Pooling, given: Any, pool: Any) -> Mapping[str, Way]:
         """Call oneDNN's own pool, on a tensor of its kind that lies as the row says."""
         torch = self.torch
-        if workload.number not in ("float32", "bfloat16") or not workload.symmetric:
+        if workload.number not in ("float32", "bfloat16") or not self._takes(workload):
             return {}
         x = given.to_mkldnn()
         pads = [before for before, _ in workload.pads]
