@@ -506,6 +506,22 @@ def test_one_wrong_way_spoils_its_peer_and_a_failing_one_is_left_out():
     assert "other differs from float32 by" in results["e"]["reason"]
 
 
+def test_a_way_that_leaves_the_answer_of_another_is_wrong():
+    class Lazy(Pools):
+        def pool(self, workload, x):
+            out = np.zeros(workload.output_shape, np.float32)
+
+            def works():
+                out[...] = oracle.pool(workload, x)
+                return out
+
+            return {"works": Way(works), "lazy": Way(lambda: out)}
+
+    results = measure.measure_row(POOLS[0], {"a": Lazy()}, repeats=1)
+    assert results["a"]["status"] == "wrong answer"
+    assert results["a"]["reason"].startswith("lazy differs")
+
+
 def test_an_error_of_the_library_is_no_wrong_answer():
     def refuses(x):
         raise ValueError("no such thing")
@@ -575,6 +591,19 @@ def test_each_peer_does_the_work_or_says_that_it_cannot(work, key, package, monk
         assert result["status"] in ("measured", "error")  # its channels_last kernel refuses uint8
     else:
         assert result["status"] in ("measured", "not supported"), result
+
+
+@pytest.mark.parametrize(
+    ("key", "package"), [("torch", "torch"), ("openvino", "openvino"), ("skimage", "skimage")]
+)
+def test_bfloat16_is_the_same_work(key, package):
+    pytest.importorskip(package)
+    pytest.importorskip("ml_dtypes")
+    work = rows.Pooling("half", (2, 3, 8, 8), (2, 2), (2, 2), number="bfloat16")
+    assert work.bytes_moved == 2 * 2 * 3 * (64 + 16)
+    loaded, _, _ = measure.load_peers([key], 2)
+    (result,) = measure.measure_row(work, loaded, repeats=1).values()
+    assert (result["status"], result["difference"]) == ("measured", 0.0)
 
 
 def test_what_the_peers_of_pooling_can_do():
