@@ -17,11 +17,11 @@ def extract_model(workload: Extraction, kernel: NDArray[np.float32]) -> bytes:
     _, rows_out, columns_out, maps = workload.output_shape
     kh, kw = workload.kernel_shape[:2]
     nodes = [
-        helper.makehelper.make_node(
+        helper.make_node(
             "Conv", ["x", "w"], ["filter"], kernel_shape=[kh, kw], auto_pad="SAME_UPPER"
         ),
-        helper.makehelper.make_node("Relu", ["filter"], ["detect"]),
-        helper.makehelper.make_node(
+        helper.make_node("Relu", ["filter"], ["detect"]),
+        helper.make_node(
             "MaxPool",
             ["detect"],
             ["y"],

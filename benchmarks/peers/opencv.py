@@ -18,6 +18,9 @@ from benchmarks.rows import Extraction, Pooling, same_padding
 
 Plane = NDArray[Any]
 
+MOST_CHANNELS = 128
+"""Of one matrix, in OpenCV 5."""
+
 
 class Strip(NamedTuple):
     """Some rows of a plane, and the rows of the answer that are made of them."""
@@ -241,6 +244,8 @@ class OpenCV(Peer):
         """Return what makes the functions that work on a strip, each with scratch of its own."""
         flat = workload.dims == 1 and workload.channels_first
         if workload.number == "bfloat16" or workload.dilations:
+            return {}
+        if not workload.channels_first and workload.channels > MOST_CHANNELS:
             return {}
         if workload.kind == "LP" or not (flat or workload.dims == 2):
             return {}
