@@ -5,6 +5,7 @@ import faulthandler
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 UNWANTED = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
 """Variables that would tie a peer to another processor, or make its threads spin for ever."""
@@ -35,9 +36,17 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("action", nargs="?", choices=["run", "report"], default="run")
     parser.add_argument("--rows", nargs="+", metavar="ROW", help="only these; default: all")
+    parser.add_argument(
+        "--group",
+        nargs="+",
+        metavar="GROUP",
+        help="only the rows of extract, pool or pool_grad (and those of --rows)",
+    )
     parser.add_argument("--peers", nargs="+", metavar="PEER", help="only these; default: all")
     parser.add_argument("--threads", type=int, help="of every peer; default: all usable cores")
-    parser.add_argument("--repeats", type=int, default=15, help="samples of every peer (≥ 7)")
+    parser.add_argument(
+        "--repeats", type=int, default=15, help="samples of each peer (≥ 7); slow ones get fewer"
+    )
     parser.add_argument(
         "--out",
         type=Path,
@@ -51,7 +60,7 @@ def run(options: argparse.Namespace) -> None:
     from benchmarks import machine, measure, memory, report, roofline, rows, startup
     from benchmarks.peers import PEERS
 
-    workloads = rows.select(options.rows)
+    workloads = rows.select(options.rows, options.group)
     keys = options.peers or list(PEERS)
     if unknown := set(keys) - set(PEERS):
         raise ValueError(f"no peer is named {' '.join(unknown)}; they are {' '.join(PEERS)}")
@@ -59,11 +68,14 @@ def run(options: argparse.Namespace) -> None:
     if options.repeats < 7:
         measure.tell(f"{options.repeats} repeats are for development; publish 7 or more")
 
-    more = {
-        "import": startup.measure_import(),
-        "command": startup.measure_command(),
-        "memory": memory.measure(threads),
-    }
+    part = options.rows is not None or options.group is not None or options.peers is not None
+    more: dict[str, Any] = {}
+    if not part:
+        more = {
+            "import": startup.measure_import(),
+            "command": startup.measure_command(),
+            "memory": memory.measure(threads),
+        }
     for name, result in more.items():
         if result["status"] != "measured":
             measure.tell(f"{name}: {result['status']} ({result['reason']})")
@@ -74,7 +86,7 @@ def run(options: argparse.Namespace) -> None:
     for workload in workloads:
         measure.tell(f"{workload.name}: {workload.description['en']}")
         results = measure.measure_row(workload, peers, options.repeats) | failures
-        measured[workload.name] = report.describe_row(workload) | {
+        measured[workload.name] = workload.describe() | {
             "results": {key: results[key] for key in keys}
         }
     bandwidth = max(bandwidth, roofline.copy_bandwidth(threads))
@@ -85,7 +97,7 @@ def run(options: argparse.Namespace) -> None:
     described = machine.describe(threads, versions)
     kept = report.build(described, measured, bandwidth, matmul, options.repeats, **more)
 
-    whole = options.rows is None and options.peers is None and options.repeats >= 7
+    whole = not part and options.repeats >= 7
     out = options.out or (report.path_for(kept) if whole else None)
     if out:
         report.save(kept, out)

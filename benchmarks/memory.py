@@ -15,7 +15,7 @@ from typing import Any
 
 from benchmarks import ROOT
 from benchmarks.measure import failure
-from benchmarks.rows import ROWS, Workload
+from benchmarks.rows import EXTRACTIONS, Extraction
 
 
 def _status_bytes(field: str) -> int:
@@ -25,7 +25,7 @@ def _status_bytes(field: str) -> int:
     raise OSError(f"/proc/self/status has no {field}")
 
 
-def extra_bytes_here(workload: Workload, threads: int) -> int:
+def extra_bytes_here(workload: Extraction, threads: int) -> int:
     """Run the call in this process, which should be fresh, and return the bytes that it added."""
     import dataclasses
 
@@ -49,7 +49,7 @@ def extra_bytes_here(workload: Workload, threads: int) -> int:
 
 def measure(threads: int, repeats: int = 3) -> dict[str, Any]:
     """Return the largest of some fresh processes: ``{status, row, extra_bytes, …}``."""
-    row = ROWS[0]
+    row = EXTRACTIONS[0]
     runs = []
     for _ in range(repeats):
         code = (

@@ -1,11 +1,17 @@
-"""The right answer in float64 NumPy, and how far from it an answer is."""
+"""The right answer in plain NumPy, and how far from it an answer is.
 
+Sums are in float64; maxima are exact. Windows are cut along one axis after the other, and the work
+is done in pieces, so that even large windows take seconds and little memory.
+"""
+
+import itertools
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.rows import Workload
+from benchmarks.rows import Extraction, Pooling, PoolingGradient, Work, same_padding
 
 TOLERANCE = 1e-4
 """Largest difference from float64, relative to the largest value of the right answer."""
@@ -13,14 +19,17 @@ TOLERANCE = 1e-4
 STRIP_BYTES = 256 << 20
 
 
-def same_padding(size: int, window: int, stride: int) -> tuple[int, int]:
-    """Return the "SAME" padding before and after: TensorFlow's rule, the odd pixel after."""
-    total = max((-(-size // stride) - 1) * stride + window - size, 0)
-    return total // 2, total - total // 2
+def tolerance(workload: Work) -> float:
+    """Return the largest difference that is still the same answer: none for a maximum."""
+    if isinstance(workload, PoolingGradient) or not isinstance(workload, Pooling):
+        return TOLERANCE
+    if workload.kind == "MAX":
+        return 0.0
+    return TOLERANCE if workload.number in ("float32", "float64") else 1e-2
 
 
 def extract(
-    workload: Workload, image: NDArray[np.float32], kernel: NDArray[np.float32]
+    workload: Extraction, image: NDArray[np.float32], kernel: NDArray[np.float32]
 ) -> NDArray[np.float64]:
     """Filter, detect, condense in float64, a strip of rows at a time so that memory stays small.
 
@@ -58,13 +67,152 @@ def extract(
     return answer
 
 
-OPERATIONS = {"extract": extract}
+def pool(workload: Pooling, x: NDArray[Any]) -> NDArray[Any]:
+    """Return the maxima in float32 (exact for its narrower types, too), or means and norms."""
+    largest = workload.kind == "MAX"
+    answer = np.empty(workload.output_shape, np.float32 if largest else np.float64)
+    for part in _parts(workload):
+        piece = x[part].astype(np.float32 if largest else np.float64)
+        if workload.kind == "LP":
+            piece *= piece
+        for axis, steps in zip(workload.spatial_axes, _axes(workload), strict=True):
+            piece = _windows(np.moveaxis(piece, axis, 0), largest, *steps)
+            piece = np.moveaxis(piece, 0, axis)
+        answer[part] = piece
+    if workload.kind == "AVG":
+        answer /= _counts(workload)
+    return np.sqrt(answer, out=answer) if workload.kind == "LP" else answer
 
 
-def difference(answer: NDArray[Any], right: NDArray[np.float64]) -> float:
+def pool_grad(
+    workload: PoolingGradient, x: NDArray[Any], gradient: NDArray[Any]
+) -> NDArray[np.float64]:
+    """Return the gradient of the input: to the first largest of each window, or to all evenly."""
+    answer = np.empty(workload.shape)
+    inner = tuple(
+        slice(before, before + size)
+        for size, (before, _) in zip(workload.sizes, workload.pads, strict=True)
+    )
+    for part in _parts(workload):
+        piece = _padded(workload, x[part], -np.inf)
+        back = np.zeros(piece.shape)
+        taps = [_at_tap(workload, tap) for tap in itertools.product(*map(range, workload.window))]
+        share = gradient[part].astype(np.float64)
+        if workload.kind == "AVG":
+            share /= _counts(workload)
+            for tap in taps:
+                back[tap] += share
+        else:
+            best, winner = piece[taps[0]].copy(), np.zeros(share.shape, np.int64)
+            for number, tap in enumerate(taps):
+                larger = piece[tap] > best
+                best[larger] = piece[tap][larger]
+                winner[larger] = number
+            for number, tap in enumerate(taps):
+                back[tap] += share * (winner == number)
+        answer[part] = back[_on_spatial(workload, inner)]
+    return answer
+
+
+def _parts(workload: Pooling) -> Iterator[tuple[slice, ...]]:
+    """Yield the pieces of input and answer that are worked on at once: images, or planes."""
+    n, channels = workload.shape[0], workload.channels
+    bytes_each = 8 * int(np.prod(workload.sizes))
+    at_once = max(1, min(channels, STRIP_BYTES // (8 * bytes_each)))
+    for image, channel in itertools.product(range(n), range(0, channels, at_once)):
+        some = slice(channel, channel + at_once)
+        between = (slice(None),) * workload.dims
+        one = slice(image, image + 1)
+        yield (one, some) if workload.channels_first else (one, *between, some)
+
+
+def _axes(workload: Pooling) -> Iterator[tuple[int, int, int, tuple[int, int], int]]:
+    """Yield window, stride, dilation, padding and number of outputs of each axis."""
+    return zip(
+        workload.window,
+        workload.strides,
+        workload.steps,
+        workload.pads,
+        workload.output_sizes,
+        strict=True,
+    )
+
+
+def _windows(
+    x: NDArray[Any],
+    largest: bool,
+    window: int,
+    stride: int,
+    dilation: int,
+    pads: tuple[int, int],
+    outputs: int,
+) -> NDArray[Any]:
+    """Return the maximum or the sum of each window along the first axis.
+
+    Windows of 1, 2, 4, … taps are made each from two of the one before; those that add up to the
+    window are put side by side.
+    """
+    combine = np.maximum if largest else np.add
+    if any(pads):
+        x = np.pad(x, [pads] + [(0, 0)] * (x.ndim - 1), constant_values=-np.inf if largest else 0)
+    reach = (outputs - 1) * stride + 1
+    answer = None
+    done, taps, power = 0, 1, x
+    while True:
+        if window & taps:
+            start = done * dilation
+            piece = power[start : start + reach : stride]
+            answer = piece.copy() if answer is None else combine(answer, piece, out=answer)
+            done += taps
+        if done == window:
+            return answer
+        power = combine(power[: len(power) - taps * dilation], power[taps * dilation :])
+        taps *= 2
+
+
+def _counts(workload: Pooling) -> NDArray[np.float64]:
+    """Return how many values each window sees, shaped to be divided by."""
+    counts = np.ones((1,) * len(workload.shape))
+    for axis, size, steps in zip(
+        workload.spatial_axes, workload.sizes, _axes(workload), strict=True
+    ):
+        seen = _windows(np.ones(size), False, *steps)
+        counts = counts * np.expand_dims(
+            seen, [other for other in range(counts.ndim) if other != axis]
+        )
+    return counts
+
+
+def _on_spatial(workload: Pooling, slices: tuple[slice, ...]) -> tuple[slice, ...]:
+    every = (slice(None),)
+    return every * workload.spatial_axes[0] + slices
+
+
+def _padded(workload: Pooling, x: NDArray[Any], value: float) -> NDArray[Any]:
+    around = [(0, 0)] * x.ndim
+    for axis, pads in zip(workload.spatial_axes, workload.pads, strict=True):
+        around[axis] = pads
+    return np.pad(x, around, constant_values=value)
+
+
+def _at_tap(workload: Pooling, tap: tuple[int, ...]) -> tuple[slice, ...]:
+    """Return where in the padded input this tap of every window is."""
+    return _on_spatial(
+        workload,
+        tuple(
+            slice(k * dilation, k * dilation + (outputs - 1) * stride + 1, stride)
+            for k, (_, stride, dilation, _, outputs) in zip(tap, _axes(workload), strict=True)
+        ),
+    )
+
+
+OPERATIONS = {"extract": extract, "pool": pool, "pool_grad": pool_grad}
+
+
+def difference(answer: NDArray[Any], right: NDArray[Any]) -> float:
     """Return the largest difference relative to the largest right value; inf for another shape."""
     if answer.shape != right.shape:
         return float("inf")
     scale = max(float(np.abs(right).max()), 1e-30)
-    worst = float(np.abs(answer - right).max()) / scale
+    worst = float(np.abs(answer.astype(right.dtype) - right).max()) / scale
     return worst if np.isfinite(worst) else float("inf")

@@ -1,21 +1,27 @@
-"""Keep a run as JSON, and write its table between the markers of the READMEs."""
+"""Keep a run as JSON, and write its tables between the markers of the READMEs."""
 
 import json
 from pathlib import Path
 from typing import Any
 
-from benchmarks import ROOT, rows
+from benchmarks import ROOT
 from benchmarks.machine import slug
 from benchmarks.peers import OWN
 
 RESULTS = ROOT / "benchmarks" / "results"
 READMES = {"en": ROOT / "README.md", "zh": ROOT / "README.zh-CN.md"}
 START, END = "<!-- bench:start -->", "<!-- bench:end -->"
-SCHEMA = 2
+SCHEMA = 3
+"""2 had only rows of `extract`, which are read as they are."""
 
 WORDS = {
     "en": {
-        "work": "filter, ReLU, max pool (ms)",
+        "extract": "filter, ReLU, max pool (ms)",
+        "pool": "pooling (ms)",
+        "pool_grad": "pooling, backward (ms)",
+        "fastest": "fastest peer",
+        "its time": "its time",
+        "nobody": "–",
         "ratio": "fastest peer ÷ attar",
         "library_ratio": "fastest library call ÷ attar",
         "roofline": "of copy speed",
@@ -27,8 +33,9 @@ WORDS = {
         "error": "error",
         "fits": "in cache",
         "informational": "for information",
-        "machine": "{cpu}, {threads} threads{isa}, float32, best of {repeats}, peers in turns in"
-        " one process, every answer checked against float64 first. Copy speed: {bandwidth:.1f} GB/s"
+        "machine": "{cpu}, {threads} threads{isa}, float32 where nothing else is said, best of"
+        " {repeats}, peers in turns in one process, every answer checked against NumPy first"
+        " (maxima exactly, sums in float64). Copy speed: {bandwidth:.1f} GB/s"
         " read + written. {date}: {kept}[how]({how}).",
         "kept": "[all samples and versions]({path}), ",
         "matmul": "Matmul speed: {gflops:.0f} GFLOP/s ({library}, float32, {size}²).",
@@ -40,7 +47,12 @@ WORDS = {
         "stop": " ",
     },
     "zh": {
-        "work": "滤波、ReLU、最大池化（毫秒）",
+        "extract": "滤波、ReLU、最大池化（毫秒）",
+        "pool": "池化（毫秒）",
+        "pool_grad": "池化的反向传播（毫秒）",
+        "fastest": "最快对手",
+        "its time": "用时",
+        "nobody": "–",
         "ratio": "最快对手 ÷ attar",
         "library_ratio": "最快的库调用 ÷ attar",
         "roofline": "占拷贝速度",
@@ -52,8 +64,9 @@ WORDS = {
         "error": "出错",
         "fits": "在缓存内",
         "informational": "仅供参考",
-        "machine": "{cpu}，{threads} 线程{isa}，float32，{repeats} 次取最快，"
-        "各框架在同一进程内轮流运行，计时前所有结果都先与 float64 核对。"
+        "machine": "{cpu}，{threads} 线程{isa}，未注明者为 float32，{repeats} 次取最快，"
+        "各框架在同一进程内轮流运行，计时前所有结果都先与 NumPy 核对"
+        "（最大值须完全相同，求和用 float64）。"
         "内存拷贝速度：读写合计 {bandwidth:.1f} GB/s。{date}："
         "{kept}[测量方法]({how})。",
         "kept": "[全部样本与版本]({path})，",
@@ -126,9 +139,13 @@ def newest() -> Path:
 
 
 def load(path: Path) -> dict[str, Any]:
+    """Return a kept run, also one of the schema before this."""
     run: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    if run["schema"] != SCHEMA:
-        raise ValueError(f"{path} has schema {run['schema']}; this report reads {SCHEMA}")
+    if run["schema"] not in (2, SCHEMA):
+        raise ValueError(f"{path} has schema {run['schema']}; this report reads 2 and {SCHEMA}")
+    for row in run["rows"].values():
+        row.setdefault("report", None)
+        row.setdefault("link", None)
     return run
 
 
@@ -145,48 +162,85 @@ def millions(count: int) -> str:
 
 
 def table(run: dict[str, Any], language: str = "en", path: str | None = None) -> str:
-    """Return the run as a Markdown table in English (``en``) or Chinese (``zh``).
+    """Return the run as Markdown tables in English (``en``) or Chinese (``zh``).
 
-    `path` is the link to the kept run; without one the table has no such link.
+    One for each operation: the extraction shows every peer, the others the fastest. `path` is the
+    link to the kept run; without one there is no such link.
     """
     words = WORDS[language]
-    keys = list(dict.fromkeys(key for row in run["rows"].values() for key in row["results"]))
-    names = {
-        key: row["results"][key]["name"]
-        for row in run["rows"].values()
-        for key in keys
-        if key in row["results"]
-    }
-    columns = ("ratio", "library_ratio", "roofline", "matmul_share")
-    head = [words["work"], *(names[key] for key in keys), *(words[name] for name in columns)]
-    lines = [_line(head), _line(["---"] + ["---:"] * (len(head) - 1))]
-    lines += [_line(_row(name, row, keys, language)) for name, row in run["rows"].items()]
-    return "\n".join([*lines, "", words["stop"].join(_facts(run, words, path))])
+    groups: dict[str, dict[str, Any]] = {}
+    for name, row in run["rows"].items():
+        groups.setdefault(row["operation"], {})[name] = row
+    tables = [
+        (_wide if operation == "extract" else _compact)(words[operation], group, language)
+        for operation, group in groups.items()
+    ]
+    return "\n\n".join([*tables, words["stop"].join(_facts(run, words, path))])
 
 
-def _line(cells: list[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
-
-
-def _row(name: str, row: dict[str, Any], keys: list[str], language: str) -> list[str]:
+def _wide(work: str, group: dict[str, Any], language: str) -> str:
+    """Return the table with a column for every peer that has the operation."""
     words = WORDS[language]
+    names: dict[str, str] = {}
+    for row in group.values():
+        for key, result in row["results"].items():
+            if result["status"] != "not supported":
+                names.setdefault(key, result["name"])
+    columns = ("ratio", "library_ratio", "roofline", "matmul_share")
+    lines = []
+    for name, row in group.items():
+        cells = [_label(name, row, language), *(_time(row, key, words) for key in names)]
+        cells += [_ratio(row["ratio"]), _ratio(row["library_ratio"])]
+        cells += [_share(row, "fraction", words["fits"])]
+        cells += [_share(row, "matmul_fraction", words["unknown"])]
+        lines.append(cells)
+    return _table([work, *names.values(), *(words[name] for name in columns)], lines)
+
+
+def _compact(work: str, group: dict[str, Any], language: str) -> str:
+    """Return the table with attar's default call and, of the peers, the fastest."""
+    words = WORDS[language]
+    lines = []
+    for name, row in group.items():
+        fastest = row["fastest_peer"]
+        peer = [words["nobody"], ""]
+        if fastest is not None:
+            peer = [row["results"][fastest]["name"], _time(row, fastest, words)]
+        cells = [_label(name, row, language), _time(row, OWN[0], words), *peer]
+        cells += [_ratio(row["ratio"]), _ratio(row["library_ratio"])]
+        lines.append([*cells, _share(row, "fraction", words["fits"])])
+    columns = ("fastest", "its time", "ratio", "library_ratio", "roofline")
+    return _table([work, "attar", *(words[name] for name in columns)], lines)
+
+
+def _table(head: list[str], lines: list[list[str]]) -> str:
+    rule = ["---"] + ["---:"] * (len(head) - 1)
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in (head, rule, *lines))
+
+
+def _label(name: str, row: dict[str, Any], language: str) -> str:
+    words = WORDS[language]
+    notes = [f"[{row['report']}]({row['link']})"] if row["report"] else []
+    notes += [words["informational"]] if row["informational"] else []
     label = f"**{name}** {row['description'][language]}"
-    if row["informational"]:
-        label += f" ({words['informational']})"
-    cells = [label]
-    for key in keys:
-        result = row["results"].get(key, {"status": "not supported"})
-        if result["status"] == "measured":
-            best = milliseconds(result["best_ms"])
-            cells.append(f"**{best}**" if key in OWN else best)
-        else:
-            cells.append(words[result["status"]])
-    ratios = (row["ratio"], row["library_ratio"])
-    cells += ["" if ratio is None else f"**{ratio:.1f}×**" for ratio in ratios]
-    for shares, without in (("fraction", "fits"), ("matmul_fraction", "unknown")):
-        share = row["roofline"][shares].get(OWN[0], 0.0)
-        cells.append(words[without] if share is None else f"{100 * share:.0f} %" if share else "")
-    return cells
+    return f"{label} ({words['comma'].join(notes)})" if notes else label
+
+
+def _time(row: dict[str, Any], key: str, words: dict[str, str]) -> str:
+    result = row["results"].get(key, {"status": "not supported"})
+    if result["status"] != "measured":
+        return words[result["status"]]
+    best = milliseconds(result["best_ms"])
+    return f"**{best}**" if key in OWN else best
+
+
+def _ratio(ratio: float | None) -> str:
+    return "" if ratio is None else f"**{ratio:.1f}×**"
+
+
+def _share(row: dict[str, Any], limit: str, without: str) -> str:
+    share = row["roofline"][limit].get(OWN[0], 0.0)
+    return without if share is None else f"{100 * share:.0f} %" if share else ""
 
 
 def _facts(run: dict[str, Any], words: dict[str, str], path: str | None) -> list[str]:
@@ -207,8 +261,10 @@ def _facts(run: dict[str, Any], words: dict[str, str], path: str | None) -> list
     if run["matmul"]["status"] == "measured":
         gflops = run["matmul"]["flops_per_second"] / 1e9
         facts.append(words["matmul"].format(**run["matmul"], gflops=gflops))
-    each = [f"{name} {millions(row['multiply_adds'])}" for name, row in run["rows"].items()]
-    facts.append(words["multiply_adds"].format(each=words["comma"].join(each)))
+    counts = {name: row["multiply_adds"] for name, row in run["rows"].items()}
+    each = [f"{name} {millions(count)}" for name, count in counts.items() if count is not None]
+    if each:
+        facts.append(words["multiply_adds"].format(each=words["comma"].join(each)))
     memory, start, command = run.get("memory"), run.get("import"), run.get("command")
     if memory and memory["status"] == "measured":
         facts.append(words["memory"].format(row=memory["row"], mb=memory["extra_bytes"] / 1e6))
@@ -253,18 +309,3 @@ def write_readmes(run: dict[str, Any], source: Path) -> list[Path]:
         readme.write_text(page, encoding="utf-8")
         written.append(readme)
     return written
-
-
-def describe_row(workload: rows.Workload) -> dict[str, Any]:
-    """Return what a kept row says about its work."""
-    return {
-        "description": workload.description,
-        "informational": workload.informational,
-        "operation": workload.operation,
-        "image_shape": workload.image_shape,
-        "kernel_shape": workload.kernel_shape,
-        "window": workload.window,
-        "stride": workload.stride,
-        "dtype": "float32",
-        "multiply_adds": workload.multiply_adds,
-    }

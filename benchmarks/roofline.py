@@ -12,7 +12,7 @@ import numpy as np
 
 from benchmarks.machine import last_level_cache_bytes
 from benchmarks.measure import failure, tell, wait_until_quiet
-from benchmarks.rows import Workload
+from benchmarks.rows import Work
 
 CHUNK_BYTES = (1 << 20, 8 << 20, 1 << 40)
 """Sizes of the pieces that a thread copies; the last is one piece a thread."""
@@ -89,10 +89,10 @@ def faster(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
     return max(one, other, key=lambda matmul: matmul.get("flops_per_second", 0.0))
 
 
-def fraction(workload: Workload, milliseconds: float, bandwidth: float) -> float | None:
+def fraction(workload: Work, milliseconds: float, bandwidth: float) -> float | None:
     """Return the part of the copy roofline that this time reaches.
 
-    None when image and answer fit in twice the last cache: then memory is not the limit, and a
+    None when input and answer fit in twice the last cache: then memory is not the limit, and a
     fraction of its speed would say nothing.
     """
     if workload.bytes_moved < 2 * last_level_cache_bytes():
@@ -101,18 +101,21 @@ def fraction(workload: Workload, milliseconds: float, bandwidth: float) -> float
 
 
 def of_row(
-    workload: Workload, results: dict[str, Any], bandwidth: float, matmul: dict[str, Any]
+    workload: Work, results: dict[str, Any], bandwidth: float, matmul: dict[str, Any]
 ) -> dict[str, Any]:
     """Return the limits of one row, and the fraction of each that every measured peer reaches.
 
     Of the matmul's speed: two operations for each multiply-add of the direct convolution, so that
-    an algorithm with fewer multiplications may pass 1. None without a measured matmul.
+    an algorithm with fewer multiplications may pass 1. None without a measured matmul, and for
+    work that is no convolution.
     """
     times = {
         key: result["best_ms"] for key, result in results.items() if result["status"] == "measured"
     }
     flops = matmul.get("flops_per_second")
-    operations = 2 * workload.multiply_adds
+    if workload.multiply_adds is None:
+        flops = None
+    operations = 2 * (workload.multiply_adds or 0)
     return {
         "bytes_moved": workload.bytes_moved,
         "copy_limit_ms": 1e3 * workload.bytes_moved / bandwidth,

@@ -1,23 +1,108 @@
 """The work that is measured: one table, one row each. Add a row here and every peer runs it."""
 
+import dataclasses
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 EDGE = ((-1.0, -1.0, -1.0), (-1.0, 8.0, -1.0), (-1.0, -1.0, -1.0))
 
+Pads = tuple[tuple[int, int], ...]
+"""Cells of padding before and after, for each spatial axis."""
+
+
+def same_padding(size: int, window: int, stride: int) -> tuple[int, int]:
+    """Return the "SAME" padding before and after: TensorFlow's rule, the odd pixel after."""
+    total = max((-(-size // stride) - 1) * stride + window - size, 0)
+    return total // 2, total - total // 2
+
 
 @dataclass(frozen=True)
-class Workload:
-    """Filter, detect and condense: one image, one kernel, SAME padding, no bias, float32.
+class Work:
+    """One row: arrays that are drawn, an operation on them, and how much has to be moved.
 
-    `operation` names the method of a `Peer` that does it; a peer without it is reported as such.
+    `operation` names the method of a `Peer` that does it, called with the work and what `draw`
+    returns; a peer without it is reported as such. It is also the row's group in reports.
     """
 
+    operation: ClassVar[str]
     name: str
-    description: dict[str, str]
-    """For the reader, by language: ``en`` and ``zh``."""
+    _: dataclasses.KW_ONLY
+    informational: bool = False
+    """Measured and shown, but nothing is promised about it."""
+    report: str | None = None
+    """The public report of a slow library that the row is taken from: ``owner/repository#number``.
+
+    A number alone is of a repository named like its owner: ``pytorch#28733``.
+    """
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    """Peers that are not run, by key, and why."""
+
+    @property
+    def description(self) -> dict[str, str]:
+        """For the reader, by language: ``en`` and ``zh``."""
+        raise NotImplementedError
+
+    @property
+    def dtype(self) -> str:
+        """The type of every array."""
+        raise NotImplementedError
+
+    @property
+    def bytes_moved(self) -> int:
+        """Read what is given once, write the answer once: no implementation can move less."""
+        raise NotImplementedError
+
+    @property
+    def multiply_adds(self) -> int | None:
+        """Multiply-adds of the direct computation; None where it has none to speak of."""
+        return None
+
+    @property
+    def link(self) -> str | None:
+        """Where the public report is."""
+        if self.report is None:
+            return None
+        repository, _, number = self.report.partition("#")
+        return f"https://github.com/{REPOSITORIES[repository]}/issues/{number}"
+
+    def draw(self) -> tuple[NDArray[Any], ...]:
+        """Return the arrays to work on, the same ones at every call."""
+        raise NotImplementedError
+
+    def describe(self) -> dict[str, Any]:
+        """Return what a kept run says about the work."""
+        own = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.repr}
+        del own["name"]
+        return own | {
+            "operation": self.operation,
+            "description": self.description,
+            "dtype": self.dtype,
+            "link": self.link,
+            "multiply_adds": self.multiply_adds,
+        }
+
+
+REPOSITORIES = {
+    "pytorch": "pytorch/pytorch",
+    "tensorflow": "tensorflow/tensorflow",
+    "onnxruntime": "microsoft/onnxruntime",
+    "oneDNN": "uxlfoundation/oneDNN",
+}
+"""Where the reports are."""
+
+
+@dataclass(frozen=True)
+class Extraction(Work):
+    """Filter, detect and condense: one image, one kernel, SAME padding, no bias, float32."""
+
+    operation = "extract"
+    words: dict[str, str] = field(repr=False)
+    """The description."""
     image_shape: tuple[int, int, int, int]
     """(N, H, W, C)."""
     kernel_shape: tuple[int, int, int, int]
@@ -25,11 +110,18 @@ class Workload:
     window: int = 2
     stride: int = 2
     """Of the pooling window; the filter moves by one pixel."""
-    operation: str = "extract"
-    informational: bool = False
-    """Measured and shown, but nothing is promised about it."""
     kernel_values: tuple[tuple[float, ...], ...] | None = field(default=None, repr=False)
     """The values of a gray kernel; None draws them."""
+
+    @property
+    def description(self) -> dict[str, str]:
+        """What was given as `words`."""
+        return self.words
+
+    @property
+    def dtype(self) -> str:
+        """Always float32."""
+        return "float32"
 
     @property
     def output_shape(self) -> tuple[int, int, int, int]:
@@ -39,17 +131,17 @@ class Workload:
 
     @property
     def bytes_moved(self) -> int:
-        """Read the image once, write the answer once: no implementation can move less."""
-        return 4 * (int(np.prod(self.image_shape)) + int(np.prod(self.output_shape)))
+        """The image and the answer."""
+        return 4 * (math.prod(self.image_shape) + math.prod(self.output_shape))
 
     @property
     def multiply_adds(self) -> int:
         """Multiply-adds of the direct convolution."""
         n, height, width, _ = self.image_shape
-        return n * height * width * int(np.prod(self.kernel_shape))
+        return n * height * width * math.prod(self.kernel_shape)
 
     def draw(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return the image in [0, 1] and the kernel, the same ones at every call."""
+        """Return the image in [0, 1] and the kernel."""
         rng = np.random.default_rng(2024)
         image = rng.random(self.image_shape, dtype=np.float32)
         if self.kernel_values is not None:
@@ -61,22 +153,201 @@ class Workload:
         return image, kernel
 
 
-ROWS = (
-    Workload(
+@dataclass(frozen=True)
+class Pooling(Work):
+    """The maximum, mean or 2-norm of windows; padding never wins and never counts."""
+
+    operation = "pool"
+    shape: tuple[int, ...]
+    """Of the input, in the order of `layout`: as it lies in memory, without gaps."""
+    window: tuple[int, ...]
+    strides: tuple[int, ...]
+    padding: str | Pads = "VALID"
+    """``"SAME"``, ``"VALID"`` or pairs."""
+    kind: str = "MAX"
+    """``"MAX"``, ``"AVG"`` or ``"LP"`` (the 2-norm)."""
+    layout: str = "NCHW"
+    """Of the input and of the answer: with the channels second or last."""
+    number: str = "float32"
+    """The dtype."""
+    dilations: tuple[int, ...] | None = None
+    """None: the taps of a window lie side by side."""
+
+    @property
+    def description(self) -> dict[str, str]:
+        """The kind, the window over its stride, the padding, the shape and its layout."""
+        window = "×".join(map(str, self.window))
+        steps = "×".join(map(str, self.strides if len(set(self.strides)) > 1 else self.strides[:1]))
+        text = f"{window}/{steps}"
+        if self.dilations:
+            text += f" *{self.dilations[0]}"
+        pad = {"VALID": "", "SAME": " SAME"}.get(str(self.padding), f" pad {self.pads[0][0]}")
+        shape = "×".join(map(str, self.shape))
+        number = "" if self.number == "float32" else f" {self.number}"
+        what = f"{shape} {self.layout}{number}"
+        return {
+            language: f"{_KINDS[language][self.kind]} {text}{pad}{comma}{what}"
+            for language, comma in (("en", ", "), ("zh", "，"))
+        }
+
+    @property
+    def dtype(self) -> str:
+        """The dtype of input and answer."""
+        return self.number
+
+    @property
+    def numpy_dtype(self) -> np.dtype[Any]:
+        """The dtype, for arrays; bfloat16 is that of ml_dtypes."""
+        if self.number == "bfloat16":
+            import ml_dtypes
+
+            return np.dtype(ml_dtypes.bfloat16)
+        return np.dtype(self.number)
+
+    @property
+    def dims(self) -> int:
+        """How many spatial axes there are."""
+        return len(self.window)
+
+    @property
+    def channels_first(self) -> bool:
+        """Whether the channels are the second axis."""
+        return self.layout[1] == "C"
+
+    @property
+    def spatial_axes(self) -> tuple[int, ...]:
+        """Where they are in `shape`."""
+        first = 2 if self.channels_first else 1
+        return tuple(range(first, first + self.dims))
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Of the spatial axes."""
+        return tuple(self.shape[axis] for axis in self.spatial_axes)
+
+    @property
+    def channels(self) -> int:
+        """How many there are."""
+        return self.shape[1 if self.channels_first else -1]
+
+    @property
+    def steps(self) -> tuple[int, ...]:
+        """From tap to tap."""
+        return self.dilations or (1,) * self.dims
+
+    @property
+    def extents(self) -> tuple[int, ...]:
+        """Inputs from the first to the last tap of one window."""
+        return tuple((k - 1) * d + 1 for k, d in zip(self.window, self.steps, strict=True))
+
+    @property
+    def pads(self) -> Pads:
+        """The padding, resolved."""
+        if self.padding == "VALID":
+            return ((0, 0),) * self.dims
+        if self.padding == "SAME":
+            axes = zip(self.sizes, self.extents, self.strides, strict=True)
+            return tuple(same_padding(*axis) for axis in axes)
+        assert not isinstance(self.padding, str), self.padding
+        return self.padding
+
+    @property
+    def symmetric(self) -> bool:
+        """Whether each axis has as much padding before as after."""
+        return all(before == after for before, after in self.pads)
+
+    @property
+    def padded(self) -> bool:
+        """Whether there is any padding."""
+        return any(before or after for before, after in self.pads)
+
+    @property
+    def side_by_side(self) -> bool:
+        """Whether the windows divide the input: no overlap, no gap, no rest, no padding."""
+        whole = all(size % k == 0 for size, k in zip(self.sizes, self.window, strict=True))
+        return self.window == self.strides and not self.padded and not self.dilations and whole
+
+    @property
+    def whole(self) -> bool:
+        """Whether one window covers everything."""
+        return self.window == self.sizes and not self.padded and not self.dilations
+
+    @property
+    def output_sizes(self) -> tuple[int, ...]:
+        """Of the spatial axes of the answer."""
+        axes = zip(self.sizes, self.pads, self.extents, self.strides, strict=True)
+        return tuple((size + sum(pad) - extent) // step + 1 for size, pad, extent, step in axes)
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """Of the answer."""
+        n, channels, sizes = self.shape[0], self.channels, self.output_sizes
+        return (n, channels, *sizes) if self.channels_first else (n, *sizes, channels)
+
+    @property
+    def bytes_moved(self) -> int:
+        """The input and the answer."""
+        return self.numpy_dtype.itemsize * (math.prod(self.shape) + math.prod(self.output_shape))
+
+    def draw(self) -> tuple[NDArray[Any], ...]:
+        """Return the input: normal, so that a zero of padding would win somewhere; or any bytes."""
+        return (_numbers(self.shape, self.numpy_dtype),)
+
+
+@dataclass(frozen=True)
+class PoolingGradient(Pooling):
+    """The way back: from the gradient of the answer to that of the input.
+
+    What the way there may keep (winners, the input, the answer) is made before the clock starts.
+    It is not in `bytes_moved` either: what it is, and how large, is each library's own choice.
+    """
+
+    operation = "pool_grad"
+
+    def draw(self) -> tuple[NDArray[Any], ...]:
+        """Return the input, whose windows have no ties, and the gradient of the answer."""
+        n, *rest = self.shape
+        size = math.prod(rest)
+        if size > 1 << 24:
+            raise ValueError(f"{self.name}: float32 cannot hold {size} different numbers evenly")
+        image = np.random.default_rng(2024).permutation(size).astype(np.float32)
+        batch = np.stack([np.roll(image, 7919 * index) for index in range(n)])
+        return batch.reshape(self.shape), _numbers(self.output_shape, self.numpy_dtype)
+
+
+_KINDS = {
+    "en": {"MAX": "max", "AVG": "average", "LP": "2-norm"},
+    "zh": {"MAX": "最大", "AVG": "平均", "LP": "2-范数"},
+}
+_DRAWN = 4_194_301  # prime: rows of an array that repeats them do not line up
+
+
+def _numbers(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+    rng = np.random.default_rng(2024)
+    count = min(_DRAWN, math.prod(shape))
+    if dtype.kind == "u":
+        drawn = rng.integers(0, np.iinfo(dtype).max, count, dtype, endpoint=True)
+    else:
+        drawn = rng.standard_normal(count, dtype=np.float32).astype(dtype)
+    return np.resize(drawn, shape)
+
+
+EXTRACTIONS = (
+    Extraction(
         "P1",
         {"en": "gray 4096², 3×3, 2×2 max", "zh": "灰度 4096²，3×3，2×2 最大池化"},
         (1, 4096, 4096, 1),
         (3, 3, 1, 1),
         kernel_values=EDGE,
     ),
-    Workload(
+    Extraction(
         "P2",
         {"en": "gray 400², 3×3, 2×2 max", "zh": "灰度 400²，3×3，2×2 最大池化"},
         (1, 400, 400, 1),
         (3, 3, 1, 1),
         kernel_values=EDGE,
     ),
-    Workload(
+    Extraction(
         "P1-rgb",
         {
             "en": "RGB 1920×1080 → 1 map, 3×3, 2×2 max",
@@ -86,7 +357,7 @@ ROWS = (
         (3, 3, 3, 1),
         informational=True,
     ),
-    Workload(
+    Extraction(
         "P1-5x5",
         {"en": "gray 4096², 5×5, 3×3/2 max", "zh": "灰度 4096²，5×5，3×3/2 最大池化"},
         (1, 4096, 4096, 1),
@@ -94,7 +365,7 @@ ROWS = (
         window=3,
         informational=True,
     ),
-    Workload(
+    Extraction(
         "P6",
         {
             "en": "RGB 1920×1080 → 64 maps, 3×3, 2×2 max",
@@ -106,13 +377,93 @@ ROWS = (
     ),
 )
 
+_AREA = "its time grows with the window's area: minutes here"
+_DIRECT = dict.fromkeys(("torch", "torch_channels_last", "tensorflow"), _AREA)
 
-def select(names: list[str] | None) -> list[Workload]:
-    """Return the rows of these names, in the table's order; all of them for None."""
-    if names is None:
+
+def _pool(
+    name: str,
+    shape: tuple[int, ...],
+    window: int,
+    stride: int,
+    padding: str | int = "VALID",
+    *,
+    layout: str = "NCHW",
+    work: type[Pooling] = Pooling,
+    **more: Any,
+) -> Pooling:
+    """Return a row with the same window and stride along every axis; `padding` may be a number."""
+    dims = len(shape) - 2
+    pads = padding if isinstance(padding, str) else ((padding, padding),) * dims
+    return work(name, shape, (window,) * dims, (stride,) * dims, pads, layout=layout, **more)
+
+
+_MAPS, _MAPS_LAST = (32, 64, 112, 112), (32, 112, 112, 64)
+_PLANES = (1, 16, 512, 512)
+
+POOLINGS = (
+    _pool("P3", (1, 16, 3000, 2000), 3, 2, report="pytorch#28733"),
+    _pool("P4", _MAPS, 2, 2),
+    _pool("P4-nhwc", _MAPS_LAST, 2, 2, layout="NHWC"),
+    _pool("P4-u8", _MAPS, 2, 2, number="uint8"),
+    _pool("P4-bf16", _MAPS, 2, 2, number="bfloat16"),
+    _pool("P4-avg", _MAPS, 2, 2, kind="AVG"),
+    _pool("P4-lp", _MAPS, 2, 2, kind="LP", informational=True),
+    _pool("P5", _PLANES, 31, 1, "SAME"),
+    _pool("P5-3", _PLANES, 3, 1, "SAME"),
+    _pool("P5-101", _PLANES, 101, 1, "SAME", left_out=_DIRECT),
+    _pool("P5-u8", _PLANES, 31, 1, "SAME", number="uint8"),
+    _pool("P5-avg", _PLANES, 31, 1, "SAME", kind="AVG"),
+    _pool("resnet", (10, 64, 112, 112), 3, 2, 1, report="pytorch#51393"),
+    _pool("resnet-nhwc", (10, 112, 112, 64), 3, 2, 1, layout="NHWC", report="pytorch#51393"),
+    # The report has a batch of 64: 840 MB.
+    _pool("k3", (4, 80, 80, 512), 3, 1, "SAME", report="pytorch#123047"),
+    _pool("k7", (4, 80, 80, 512), 7, 1, "SAME", report="pytorch#123047"),
+    _pool("k15", (4, 80, 80, 512), 15, 1, "SAME", report="pytorch#123047"),
+    # Channels last, windows side by side. The report gives no shape: this is a picture in 4K.
+    _pool("rgb", (1, 2160, 3840, 3), 2, 2, layout="NHWC", report="tensorflow#57828"),
+    # The reports have batches of 100 and 10: 1.6 GB each.
+    _pool("1d-128", (10, 100, 40960), 128, 1, layout="NCW", report="onnxruntime#3548"),
+    _pool("64x64", (1, 10, 2048, 2048), 64, 1, report="onnxruntime#5254", left_out=_DIRECT),
+    _pool("yolo", (1, 256, 20, 20), 13, 1, 6, report="oneDNN#1289"),
+    # The report is twice as deep.
+    _pool("3d", (1, 64, 16, 112, 112), 3, 2, 1, layout="NCDHW", report="pytorch#60618"),
+    _pool("3d-ndhwc", (1, 16, 112, 112, 64), 3, 2, 1, layout="NDHWC", report="pytorch#60618"),
+    _pool("9x9", (1, 1, 2048, 2048), 9, 1, "SAME"),
+    _pool("9x9-u8", (1, 1, 2048, 2048), 9, 1, "SAME", number="uint8"),
+    _pool("5x5-u8", (1, 1, 4096, 4096), 5, 1, "SAME", number="uint8"),
+    _pool("blocks", (1, 1, 4096, 4096), 4, 4),
+    _pool("blocks-avg", (1, 1, 4096, 4096), 4, 4, kind="AVG"),
+    _pool("global", (32, 2048, 7, 7), 7, 7, kind="AVG"),
+    _pool("global-nhwc", (32, 7, 7, 2048), 7, 7, kind="AVG", layout="NHWC"),
+)
+
+GRADIENTS = (
+    _pool("B-max2", _MAPS, 2, 2, work=PoolingGradient),
+    _pool("B-max2-nhwc", _MAPS_LAST, 2, 2, layout="NHWC", work=PoolingGradient),
+    _pool("B-max3", _MAPS, 3, 2, 1, work=PoolingGradient),
+    _pool("B-avg2", _MAPS, 2, 2, kind="AVG", work=PoolingGradient),
+    _pool("B-avg3", _MAPS, 3, 1, "SAME", kind="AVG", work=PoolingGradient),
+)
+
+ROWS: tuple[Work, ...] = EXTRACTIONS + POOLINGS + GRADIENTS
+GROUPS = tuple(dict.fromkeys(row.operation for row in ROWS))
+"""The operations: what ``--group`` takes."""
+
+
+def select(names: list[str] | None, groups: list[str] | None = None) -> list[Work]:
+    """Return the rows of these names and of these groups, in the table's order.
+
+    All rows for None and None.
+    """
+    if names is None and groups is None:
         return list(ROWS)
-    unknown = set(names) - {row.name for row in ROWS}
-    if unknown:
-        known = " ".join(row.name for row in ROWS)
-        raise ValueError(f"no row is named {' '.join(sorted(unknown))}; the rows are {known}")
-    return [row for row in ROWS if row.name in names]
+    for what, asked, known in (
+        ("row", names or (), [row.name for row in ROWS]),
+        ("group", groups or (), GROUPS),
+    ):
+        if unknown := set(asked) - set(known):
+            raise ValueError(
+                f"no {what} is named {' '.join(sorted(unknown))}; the {what}s are {' '.join(known)}"
+            )
+    return [row for row in ROWS if row.name in (names or ()) or row.operation in (groups or ())]

@@ -1,8 +1,12 @@
 """The frameworks side by side: one module each, imported only when its peer is asked for.
 
 A peer is a `Peer` with `name`, `load(threads)` and one method per operation that it can do
-(`extract`), which prepares the data in the layout the peer likes best and returns its `Way`s.
-To add a peer, write its module and name it in `PEERS`.
+(`extract`, `pool`, `pool_grad`), which prepares the data and returns its `Way`s. To add a peer,
+write its module and name it in `PEERS`.
+
+Layouts: `extract` hands each peer the layout that it likes best. A row of `pool` and `pool_grad`
+says how its arrays lie in memory, and there they lie: a peer that wants them otherwise converts
+them, and back, inside `Way.call`.
 """
 
 import importlib
@@ -13,6 +17,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.rows import Pooling
+
 
 def _as_array(answer: Any) -> NDArray[Any]:
     return np.asarray(answer)
@@ -20,7 +26,10 @@ def _as_array(answer: Any) -> NDArray[Any]:
 
 @dataclass(frozen=True)
 class Way:
-    """One way to do the work. `call` is timed; `read` turns its answer into (N, H', W', K)."""
+    """One way to do the work. `call` is timed; `read` turns its answer into the row's array.
+
+    That is (N, H', W', K) for `extract`, and of the row's layout and dtype otherwise.
+    """
 
     call: Callable[[], Any]
     read: Callable[[Any], NDArray[Any]] = _as_array
@@ -48,6 +57,33 @@ def nchw_to_nhwc(answer: NDArray[Any]) -> NDArray[Any]:
     return answer.transpose(0, 2, 3, 1)
 
 
+def to_channels_first(dims: int) -> tuple[int, ...]:
+    """Return the order of axes that makes channels first of channels last."""
+    return 0, dims + 1, *range(1, dims + 1)
+
+
+def to_channels_last(dims: int) -> tuple[int, ...]:
+    """Return the order of axes that makes channels last of channels first."""
+    return 0, *range(2, dims + 2), 1
+
+
+def in_blocks(workload: Pooling) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return the shape that gives each window axes of its own, and which axes they are.
+
+    For windows that lie side by side.
+    """
+    shape: list[int] = []
+    axes: list[int] = []
+    for axis, size in enumerate(workload.shape):
+        if axis in workload.spatial_axes:
+            window = workload.window[axis - workload.spatial_axes[0]]
+            shape += [size // window, window]
+            axes.append(len(shape) - 1)
+        else:
+            shape.append(size)
+    return tuple(shape), tuple(axes)
+
+
 PEERS = {
     "attar": "benchmarks.peers.attar:Attar",
     "attar_out": "benchmarks.peers.attar:AttarOut",
@@ -58,6 +94,8 @@ PEERS = {
     "opencv": "benchmarks.peers.opencv:OpenCV",
     "opencv_strips": "benchmarks.peers.opencv:OpenCVStrips",
     "tensorflow": "benchmarks.peers.tensorflow:TensorFlow",
+    "scipy": "benchmarks.peers.scipy:SciPy",
+    "skimage": "benchmarks.peers.skimage:ScikitImage",
 }
 """Key (in results and on the command line) → where its class is. attar's own come first."""
 

@@ -1,17 +1,18 @@
 """attar itself: the default call, and the call into an array that the caller keeps."""
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.peers import Peer, Way
-from benchmarks.rows import Workload
+from benchmarks.rows import Extraction, Pooling, PoolingGradient
 
 
 class Attar(Peer):
-    """nn.extract as a user calls it: it allocates its answer."""
+    """attar.nn as a user calls it: it allocates its answer."""
 
     name = "attar"
 
@@ -25,25 +26,69 @@ class Attar(Peer):
         return {"attar": attar.__version__}
 
     def extract(
-        self, workload: Workload, image: NDArray[np.float32], kernel: NDArray[np.float32]
+        self, workload: Extraction, image: NDArray[np.float32], kernel: NDArray[np.float32]
     ) -> Mapping[str, Way]:
         """Run the fused three steps."""
         options = self._options(workload)
         return {"extract": Way(lambda: self.nn.extract(image, kernel, **options))}
 
-    def _options(self, workload: Workload) -> dict[str, Any]:
+    def pool(self, workload: Pooling, x: NDArray[Any]) -> Mapping[str, Way]:
+        """Call nn.pool."""
+        nn, (arguments, options) = self.nn, self._pool_arguments(workload)
+        return {"pool": Way(lambda: nn.pool(x, *arguments, **options))}
+
+    def pool_grad(
+        self, workload: PoolingGradient, x: NDArray[Any], gradient: NDArray[Any]
+    ) -> Mapping[str, Way]:
+        """Go back from the winners that the way there has kept, or from the shape."""
+        call = self._gradient_call(workload, x, gradient)
+        return {"pool_grad": Way(lambda: call())}
+
+    def _options(self, workload: Extraction) -> dict[str, Any]:
         return {"window_shape": workload.window, "pool_strides": workload.stride}
+
+    def _pool_arguments(self, workload: Pooling) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        return (
+            (workload.window, workload.kind, workload.strides, workload.padding),
+            {"data_format": workload.layout, "dilations": workload.dilations},
+        )
+
+    def _gradient_call(
+        self, workload: PoolingGradient, x: NDArray[Any], gradient: NDArray[Any]
+    ) -> Callable[..., Any]:
+        nn = self.nn
+        window = (workload.window, workload.strides, workload.padding, workload.layout)
+        if workload.kind == "AVG":
+            return functools.partial(nn.avg_pool_grad, gradient, workload.shape, *window)
+        kept = nn.max_pool_with_argmax(
+            x, *window[:3], data_format=workload.layout, index="window"
+        ).argmax
+        return functools.partial(nn.max_pool_grad, gradient, workload.shape, *window, winners=kept)
 
 
 class AttarOut(Attar):
-    """nn.extract with `out`, so that no page of the answer is new."""
+    """The same with `out`, so that no page of the answer is new."""
 
     name = "attar, out="
 
     def extract(
-        self, workload: Workload, image: NDArray[np.float32], kernel: NDArray[np.float32]
+        self, workload: Extraction, image: NDArray[np.float32], kernel: NDArray[np.float32]
     ) -> Mapping[str, Way]:
         """Run the fused three steps into one array, again and again."""
         options = self._options(workload)
         out = np.zeros(workload.output_shape, np.float32)
         return {"extract": Way(lambda: self.nn.extract(image, kernel, **options, out=out))}
+
+    def pool(self, workload: Pooling, x: NDArray[Any]) -> Mapping[str, Way]:
+        """Call nn.pool, into one array again and again."""
+        nn, (arguments, options) = self.nn, self._pool_arguments(workload)
+        out = np.zeros(workload.output_shape, workload.numpy_dtype)
+        return {"pool": Way(lambda: nn.pool(x, *arguments, **options, out=out))}
+
+    def pool_grad(
+        self, workload: PoolingGradient, x: NDArray[Any], gradient: NDArray[Any]
+    ) -> Mapping[str, Way]:
+        """Go back into one array, again and again."""
+        call = self._gradient_call(workload, x, gradient)
+        out = np.zeros(workload.shape, workload.numpy_dtype)
+        return {"pool_grad": Way(lambda: call(out=out))}

@@ -1,14 +1,14 @@
-"""OpenVINO on the CPU, for latency, in float32."""
+"""OpenVINO on the CPU, for latency, in the precision of the row."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.peers import Peer, Way, nchw_to_nhwc
-from benchmarks.peers.onnx_model import extract_model
-from benchmarks.rows import Workload
+from benchmarks.peers.onnx_model import extract_model, pool_model
+from benchmarks.rows import Extraction, Pooling
 
 
 class OpenVino(Peer):
@@ -26,38 +26,80 @@ class OpenVino(Peer):
         return {"openvino": openvino.__version__, "onnx": onnx.__version__}
 
     def extract(
-        self, workload: Workload, image: NDArray[np.float32], kernel: NDArray[np.float32]
+        self, workload: Extraction, image: NDArray[np.float32], kernel: NDArray[np.float32]
     ) -> Mapping[str, Way]:
         """Infer with input and output tensors that are set once."""
-        ov = self.openvino
-        model_bytes = extract_model(workload, kernel)
+        model = extract_model(workload, kernel)
         nchw = np.ascontiguousarray(image.transpose(0, 3, 1, 2))
+        return {
+            "NCHW": self._way(model, nchw, None, "f32", nchw_to_nhwc),
+            "NHWC": self._way(model, image, "NHWC", "f32"),
+        }
+
+    def pool(self, workload: Pooling, x: NDArray[Any]) -> Mapping[str, Way]:
+        """Infer the pool; channels last by a layout of the tensors, or by operations."""
+        last = None if workload.channels_first else workload.layout
+        tensor: Any = x
+        precisions = ["f32"]
+        read: Callable[[NDArray[Any]], NDArray[Any]] = np.asarray
+        if workload.number == "bfloat16":
+            tensor, dtype = x.view(np.uint16), x.dtype
+            precisions.append("bf16")
+
+            def read(answer: NDArray[Any]) -> NDArray[Any]:
+                return answer.view(dtype)
+
         ways = {}
-        for layout, x in (("NCHW", nchw), ("NHWC", image)):
-            model = ov.Core().read_model(model_bytes)
-            if layout == "NHWC":
-                steps = ov.preprocess.PrePostProcessor(model)
-                steps.input().tensor().set_layout(ov.Layout("NHWC"))
-                steps.input().model().set_layout(ov.Layout("NCHW"))
-                steps.output().tensor().set_layout(ov.Layout("NHWC"))
-                steps.output().model().set_layout(ov.Layout("NCHW"))
-                model = steps.build()
-            compiled = ov.Core().compile_model(
-                model,
-                "CPU",
-                {
-                    "INFERENCE_NUM_THREADS": self.threads,
-                    "PERFORMANCE_HINT": "LATENCY",
-                    "INFERENCE_PRECISION_HINT": "f32",
-                },
-            )
-            request = compiled.create_infer_request()
-            request.set_input_tensor(ov.Tensor(x, shared_memory=True))
-
-            def infer(request: Any = request, _owners: Any = (x, model_bytes)) -> Any:
-                # The request reads this memory without owning it: the way keeps the arrays alive.
-                request.infer()
-                return request.get_output_tensor().data
-
-            ways[layout] = Way(infer, nchw_to_nhwc) if layout == "NCHW" else Way(infer)
+        for precision in precisions:
+            native = pool_model(workload, native=True)
+            ways[precision] = self._way(native, tensor, last, precision, read)
+            if last:
+                turned = pool_model(workload, native=False)
+                name = f"{precision}, Transpose"
+                ways[name] = self._way(turned, tensor, None, precision, read)
+            if workload.whole and workload.kind == "AVG":
+                whole = pool_model(workload, native=False, whole=True)
+                ways[f"{precision}, whole"] = self._way(whole, tensor, None, precision, read)
         return ways
+
+    def _way(
+        self,
+        model_bytes: bytes,
+        x: NDArray[Any],
+        layout: str | None,
+        precision: str,
+        read: Callable[[NDArray[Any]], NDArray[Any]] = np.asarray,
+    ) -> Way:
+        """Compile the model; with `layout`, its tensors have that layout and it is adapted."""
+        ov = self.openvino
+        model = ov.Core().read_model(model_bytes)
+        if layout:
+            own = layout[0] + "C" + layout[1:-1]
+            steps = ov.preprocess.PrePostProcessor(model)
+            for end in (steps.input(), steps.output()):
+                end.tensor().set_layout(ov.Layout(layout))
+                end.model().set_layout(ov.Layout(own))
+            model = steps.build()
+        compiled = ov.Core().compile_model(
+            model,
+            "CPU",
+            {
+                "INFERENCE_NUM_THREADS": self.threads,
+                "PERFORMANCE_HINT": "LATENCY",
+                "INFERENCE_PRECISION_HINT": precision,
+            },
+        )
+        request = compiled.create_infer_request()
+        kind = model.input().get_element_type()
+        if kind == ov.Type.bf16:
+            tensor = ov.Tensor(x, x.shape, kind)
+        else:
+            tensor = ov.Tensor(x, shared_memory=True)
+        request.set_input_tensor(tensor)
+
+        def infer(_owners: Any = (x, model_bytes)) -> Any:
+            # The request reads this memory without owning it: the way keeps the arrays alive.
+            request.infer()
+            return request.get_output_tensor().data
+
+        return Way(infer, read)
