@@ -126,8 +126,8 @@ ATTAR_INLINE Vec<W> load_as(const T* from) {
         return load(from);
     } else if constexpr (same<T, Half>) {
 #if defined(__AVX512F__)
-        return (Vec<float>)_mm512_cvtph_ps(
-            _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
+        return (Vec<float>)_mm512_maskz_cvtph_ps(
+            0xffff, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
 #elif defined(__F16C__)
         return (Vec<float>)_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
 #else
@@ -149,7 +149,7 @@ ATTAR_INLINE void store_as(T* to, Vec<W> v) {
     } else if constexpr (same<T, Half>) {
 #if defined(__AVX512F__)
         _mm256_storeu_si256(reinterpret_cast<__m256i*>(to),
-                            _mm512_cvtps_ph((__m512)v, _MM_FROUND_TO_NEAREST_INT));
+                            _mm512_maskz_cvtps_ph(0xffff, (__m512)v, _MM_FROUND_TO_NEAREST_INT));
 #elif defined(__F16C__)
         _mm_storeu_si128(reinterpret_cast<__m128i*>(to),
                          _mm256_cvtps_ph((__m256)v, _MM_FROUND_TO_NEAREST_INT));

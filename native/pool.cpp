@@ -1,123 +1,206 @@
-#include "arena.h"
 #include "operations.h"
-#include "parallel.h"
-#include "pool_rows.h"
-#include "tile.h"
+#include "windowed_rows.h"
 
 namespace attar::ATTAR_ISA {
 namespace {
 
-// A copied piece of the image stays well inside a core's own cache.
-constexpr int64_t copy_bytes = 128 << 10;
-constexpr int64_t band_rows = 8;
+// ------------------------------------------------------------------------ how numbers are read
 
-template <class Reduce, class T>
-class PooledImages {
-  public:
-    PooledImages(const Images<const T>& in, const Images<T>& out, const Pool& pool)
-        : in_(in), out_(out), pool_(pool),
-          interleaved_(lanes_hold_channels(out, out.channels, lanes<T>)),
-          block_(interleaved_ ? in.channels : in.x_stride == 1 ? 1 : min(in.channels, 16)),
-          blocks_((in.channels + block_ - 1) / block_),
-          slack_(interleaved_ ? 0 : 3 * lanes<T>),
-          rows_(pool.y, 0, 1, band_rows),
-          columns_(pool.x, slack_, interleaved_ ? 1 : lanes<T>, columns_per_piece()) {}
+template <class T>
+struct Plain {
+    using Work = Wide<T>;
+    static constexpr bool costly = !same<T, Work>;
+    ATTAR_INLINE Vec<Work> operator()(const T* p) const { return load_as<Work>(p); }
+    ATTAR_INLINE Work one(T value) const { return widen(value); }
+    ATTAR_INLINE Work result(Work value) const { return value; }
+};
 
-    void run() const {
-        parallel_for(in_.n * blocks_ * rows_.count(), Scratch(*this, nullptr).bytes,
-                     [this](int64_t task, void* memory) {
-                         const Scratch scratch(*this, memory);
-                         const Range band = rows_[task % rows_.count()];
-                         const int64_t plane = task / rows_.count();
-                         for (int64_t i = 0; i < columns_.count(); ++i)
-                             piece(plane / blocks_, plane % blocks_ * block_, band, columns_[i],
-                                   scratch);
-                     });
+// half and bfloat as whole numbers that compare as the floats do. NaN of either sign is largest.
+template <class T>
+struct OrderedHalf {
+    using Work = int16_t;
+    static constexpr bool costly = false;
+    static constexpr int16_t infinity = same<T, Half> ? 0x7c00 : 0x7f80;
+
+    template <class V>
+    static ATTAR_INLINE V flip(V bits) {
+        return bits ^ ((bits >> 15) & int16_t{0x7fff});
+    }
+    ATTAR_INLINE Vec<int16_t> operator()(const T* p) const {
+        const Vec<int16_t> bits = load(reinterpret_cast<const int16_t*>(p));
+        return (bits & int16_t{0x7fff}) > infinity ? broadcast(int16_t{0x7fff}) : flip(bits);
+    }
+    ATTAR_INLINE int16_t one(T value) const {
+        const auto bits = static_cast<int16_t>(value.bits);
+        return (bits & 0x7fff) > infinity ? int16_t{0x7fff}
+                                          : static_cast<int16_t>(flip(int32_t{bits}));
+    }
+};
+
+// |x|^p, whose sum a norm takes the root of.
+template <class T>
+struct Magnitude : Plain<T> {
+    using Work = Wide<T>;
+    explicit Magnitude(double) {}
+    ATTAR_INLINE Vec<Work> operator()(const T* p) const {
+        const Vec<Work> x = load_as<Work>(p);
+        return x < 0 ? -x : x;
+    }
+    ATTAR_INLINE Work one(T value) const {
+        const Work x = widen(value);
+        return x < 0 ? -x : x;
+    }
+};
+
+template <class T>
+struct Square : Plain<T> {
+    using Work = Wide<T>;
+    explicit Square(double) {}
+    ATTAR_INLINE Vec<Work> operator()(const T* p) const {
+        const Vec<Work> x = load_as<Work>(p);
+        return x * x;
+    }
+    ATTAR_INLINE Work one(T value) const { return widen(value) * widen(value); }
+    ATTAR_INLINE Work result(Work value) const {
+        return static_cast<Work>(__builtin_sqrt(static_cast<double>(value)));
+    }
+};
+
+template <class T>
+struct Power : Plain<T> {
+    using Work = Wide<T>;
+    static constexpr bool costly = true;
+    Work p, root;
+    explicit Power(double exponent)
+        : p(static_cast<Work>(exponent)), root(static_cast<Work>(1 / exponent)) {}
+
+    static ATTAR_INLINE Work power(Work x, Work p) {
+        if constexpr (sizeof(Work) == sizeof(float))
+            return __builtin_powf(x, p);
+        else
+            return __builtin_pow(x, p);
+    }
+    ATTAR_INLINE Vec<Work> operator()(const T* from) const {
+        Vec<Work> value = load_as<Work>(from);
+        for (int64_t i = 0; i < lanes<Work>; ++i) value[i] = power(value[i] < 0 ? -value[i] : value[i], p);
+        return value;
+    }
+    ATTAR_INLINE Work one(T value) const {
+        const Work x = widen(value);
+        return power(x < 0 ? -x : x, p);
+    }
+    ATTAR_INLINE Work result(Work value) const { return power(value, root); }
+};
+
+// ------------------------------------------------------------------------ what is done with them
+
+template <class T, class Reduction, class Read>
+struct PoolOp {
+    using Stored = T;
+    using Work = typename Read::Work;
+    using Reduce = Reduction;
+    static constexpr bool writes_results = same<T, Work> && !Reduce::divides;
+    static constexpr bool costly_read = Read::costly;
+    static constexpr bool needs_per_output = Reduce::divides, needs_per_input = false;
+
+    const Pool& pool;
+    T* out;
+    int64_t out_width;
+    Read read_;
+
+    ATTAR_INLINE Vec<Work> read(const T* p, int64_t, int64_t, const Lines<Work>&) const {
+        return read_(p);
+    }
+    ATTAR_INLINE Work read_one(const T* p, int64_t, int64_t, const Lines<Work>&) const {
+        return read_.one(*p);
+    }
+
+    // The divisors of a mean along x.
+    void prepare(const Piece& piece, const Lines<Work>& lines) const {
+        if constexpr (Reduce::divides) {
+            if (pool.kind != PoolKind::average) return;
+            Work* to = lines.per_output;
+            const int64_t repeat = out_width == 1 ? piece.channels : piece.pitch;
+            for (int64_t x = piece.columns.begin; x < piece.columns.end; ++x) {
+                const auto divisor = static_cast<Work>(pool.divisor(pool.x, x));
+                for (int64_t c = 0; c < repeat; ++c) *to++ = divisor;
+            }
+            for (int64_t i = 0; i < lanes<Work>; ++i) to[i] = 1;
+        }
+    }
+
+    void emit(const Run<Work>& run, const Piece& piece, const Lines<Work>& lines) const {
+        constexpr int64_t L = lanes_of;
+        T* const to = out + run.to;
+        const bool divides = Reduce::divides && pool.kind == PoolKind::average;
+        const Work rows = divides ? static_cast<Work>(pool.divisor(pool.y, piece.y) *
+                                                      pool.divisor(pool.z, piece.z))
+                                  : Work{1};
+        const auto finish = [&](int64_t i) {
+            Vec<Work> value = load(run.from + i);
+            if constexpr (Reduce::divides) {
+                if (divides) {
+                    value /= load(lines.per_output + run.index + i) * rows;
+                } else if (pool.kind == PoolKind::norm) {
+                    for (int64_t lane = 0; lane < L; ++lane) value[lane] = read_.result(value[lane]);
+                }
+            }
+            return value;
+        };
+        int64_t i = 0;
+        if (run.step == 1)
+            for (; i + L <= run.count; i += L) write(to + i, finish(i));
+        for (; i < run.count; i += L) {
+            T lane[L];
+            write(lane, finish(i));
+            for (int64_t k = 0; k < min(L, run.count - i); ++k) to[(i + k) * run.step] = lane[k];
+        }
     }
 
   private:
-    struct Scratch {
-        const T** rows;
-        T *tile, *reduced, *divisors, *staging;
-        size_t bytes;
+    static constexpr int64_t lanes_of = lanes<Work>;
 
-        Scratch(const PooledImages& p, void* memory) {
-            const int64_t height = p.pool_.y.span(p.rows_.largest());
-            const int64_t width = p.pool_.x.span(p.columns_.largest()) + p.slack_;
-            const int64_t outputs = round_up(p.columns_.largest(), lanes<T>);
-            Arena arena(memory);
-            rows = arena.take<const T*>(p.pool_.y.window);
-            tile = arena.take<T>(planar_size<T>(height, width, p.block_, 1));
-            reduced = arena.take<T>(width);
-            divisors = arena.take<T>(outputs);
-            staging = arena.take<T>(outputs);
-            bytes = arena.used();
-        }
-    };
-
-    int64_t columns_per_piece() const {
-        const int64_t height = pool_.y.span(min(pool_.y.out, band_rows));
-        const int64_t columns = copy_bytes / (height * block_ * int64_t{sizeof(T)});
-        const int64_t outputs = (columns - pool_.x.extent()) / pool_.x.stride;
-        return max(interleaved_ ? 4 : 4 * lanes<T>, outputs);
+    static ATTAR_INLINE void write(T* to, Vec<Work> value) {
+        if constexpr (same<Work, int16_t> && !same<T, int16_t>)
+            store(reinterpret_cast<int16_t*>(to), OrderedHalf<T>::flip(value));
+        else
+            store_as<Work>(to, value);
     }
-
-    void piece(int64_t n, int64_t channel, Range band, Range columns, const Scratch& scratch) const {
-        const Axis &y = pool_.y, &x = pool_.x;
-        const int64_t channels = min(block_, in_.channels - channel);
-        const Box box{y.first(band.begin), y.span(band.size()), x.first(columns.begin),
-                      x.span(columns.size()) + slack_, channel, channels};
-        const Tile<T> tile =
-            interleaved_
-                ? interleaved_tile(in_, in_.image(n), box, Reduce::neutral(), scratch.tile)
-                : planar_tile(in_, in_.image(n), box, 1, false, Reduce::neutral(), scratch.tile);
-        if (Reduce::divides)
-            fill_divisors(pool_, x, columns.begin, columns.size(), scratch.divisors);
-        for (int64_t o = band.begin; o < band.end; ++o) {
-            const T rows_divisor = Reduce::divides ? static_cast<T>(pool_.divisor(y, o)) : T{1};
-            const T* first = tile.data + (o - band.begin) * y.stride * tile.row_stride;
-            T* to = out_.image(n) + o * out_.y_stride + columns.begin * out_.x_stride +
-                    channel * out_.c_stride;
-            for (int64_t c = 0; c < (interleaved_ ? 1 : channels); ++c) {
-                for (int64_t k = 0; k < y.window; ++k)
-                    scratch.rows[k] = first + k * y.dilation * tile.row_stride + c * tile.plane_stride;
-                if (interleaved_)
-                    pool_interleaved_row<Reduce>(scratch.rows, y.window, tile.pixel_stride, x,
-                                                 columns.size(), channels, false, scratch.divisors,
-                                                 rows_divisor, to, out_.x_stride);
-                else
-                    pool_planar_row<Reduce>(scratch.rows, y.window, x, columns.size(),
-                                            scratch.divisors, rows_divisor, scratch.reduced,
-                                            to + c * out_.c_stride, out_.x_stride, scratch.staging);
-            }
-        }
-    }
-
-    const Images<const T>& in_;
-    const Images<T>& out_;
-    const Pool& pool_;
-    bool interleaved_;
-    int64_t block_, blocks_;  // channels that a task takes together
-    int64_t slack_;           // columns that are read behind the last window
-    Pieces rows_, columns_;
 };
+
+template <class T, class Reduce, class Read>
+void run(const AnyInput& in, const AnyOutput& out, const Pool& pool, const Read& read) {
+    const auto from = in.as<const T>();
+    const auto to = out.as<T>();
+    const PoolOp<T, Reduce, Read> op{pool, to.data, to.width, read};
+    WindowedRows<PoolOp<T, Reduce, Read>>(from, to, pool, op).run();
+}
 
 }  // namespace
 
 void pool(Number number, const AnyInput& in, const AnyOutput& out, const Pool& pool) {
-    const auto run = [&](auto zero) {
+    if (pool.kind == PoolKind::max) {
+        with_type(number, [&](auto zero) {
+            using T = decltype(zero);
+            if constexpr (same<T, Half> || same<T, BFloat>)
+                run<T, Max<int16_t>>(in, out, pool, OrderedHalf<T>{});
+            else
+                run<T, Max<T>>(in, out, pool, Plain<T>{});
+        });
+        return;
+    }
+    with_float_type(number, [&](auto zero) {
         using T = decltype(zero);
-        const auto from = in.as<const T>();
-        const auto to = out.as<T>();
-        if (pool.kind == PoolKind::max)
-            PooledImages<Max<T>, T>(from, to, pool).run();
+        using Add = Sum<Wide<T>>;
+        if (pool.kind != PoolKind::norm)
+            run<T, Add>(in, out, pool, Plain<T>{});
+        else if (pool.p == 1)
+            run<T, Add>(in, out, pool, Magnitude<T>(pool.p));
+        else if (pool.p == 2)
+            run<T, Add>(in, out, pool, Square<T>(pool.p));
         else
-            PooledImages<Sum<T>, T>(from, to, pool).run();
-    };
-    if (number == Number::f32)
-        run(float{});
-    else
-        run(double{});
+            run<T, Add>(in, out, pool, Power<T>(pool.p));
+    });
 }
 
 }  // namespace attar::ATTAR_ISA

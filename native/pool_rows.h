@@ -6,29 +6,9 @@
 #pragma once
 
 #include "operands.h"
-#include "simd.h"
+#include "reduce.h"
 
 namespace attar::ATTAR_ISA {
-
-template <class T>
-struct Max {
-    static constexpr bool divides = false;
-    static T neutral() { return -std::numeric_limits<T>::infinity(); }
-    template <class V>
-    static ATTAR_INLINE V combine(V a, V b) {
-        return max_nan<T>(a, b);
-    }
-};
-
-template <class T>
-struct Sum {
-    static constexpr bool divides = true;
-    static T neutral() { return 0; }
-    template <class V>
-    static ATTAR_INLINE V combine(V a, V b) {
-        return a + b;
-    }
-};
 
 // ---------------------------------------------------------------------------- planar
 
@@ -44,9 +24,8 @@ void pool_planar_row(const T* const* rows, int64_t row_count, const Axis& axis, 
     if (row_count > 1) {
         const int64_t width = axis.span(count);
         for (int64_t x = 0; x < width; x += L) {
-            Vec<T> value = load(rows[0] + x);
-            for (int64_t i = 1; i < row_count; ++i)
-                value = Reduce::combine(value, load(rows[i] + x));
+            const Vec<T> value =
+                reduce_window<Reduce>([&](int64_t i) { return load(rows[i] + x); }, row_count);
             store(reduced + x, value);
         }
         line = reduced;
@@ -58,10 +37,8 @@ void pool_planar_row(const T* const* rows, int64_t row_count, const Axis& axis, 
     };
     if (axis.stride == 1) {
         for (int64_t x = 0; x < count; x += L) {
-            Vec<T> value = load(line + x);
-            for (int64_t k = 1; k < axis.window; ++k)
-                value = Reduce::combine(value, load(line + x + k * axis.dilation));
-            finish(value, x);
+            const auto tap = [&](int64_t k) { return load(line + x + k * axis.dilation); };
+            finish(reduce_window<Reduce>(tap, axis.window), x);
         }
     } else if (axis.stride == 2) {
         for (int64_t x = 0; x < count; x += L) {
@@ -69,15 +46,12 @@ void pool_planar_row(const T* const* rows, int64_t row_count, const Axis& axis, 
                 const T* from = line + 2 * x + k * axis.dilation;
                 return even_lanes<T>(load(from), load(from + L));
             };
-            Vec<T> value = tap(0);
-            for (int64_t k = 1; k < axis.window; ++k) value = Reduce::combine(value, tap(k));
-            finish(value, x);
+            finish(reduce_window<Reduce>(tap, axis.window), x);
         }
     } else {
         for (int64_t x = 0; x < count; ++x) {
-            T value = line[x * axis.stride];
-            for (int64_t k = 1; k < axis.window; ++k)
-                value = Reduce::combine(value, line[x * axis.stride + k * axis.dilation]);
+            const auto tap = [&](int64_t k) { return line[x * axis.stride + k * axis.dilation]; };
+            T value = reduce_window<Reduce>(tap, axis.window);
             if constexpr (Reduce::divides) value /= divisors[x] * rows_divisor;
             target[x] = value;
         }
@@ -109,13 +83,10 @@ void pool_interleaved_row(const T* const* rows, int64_t row_count, int64_t pixel
             // Column by column, as the planar kernel does it: a mean has the same last bit.
             const auto column = [&](int64_t k) {
                 const int64_t at = start + k * axis.dilation * pixel_stride + c;
-                Vec<T> value = read(rows[0] + at);
-                for (int64_t i = 1; i < row_count; ++i)
-                    value = Reduce::combine(value, read(rows[i] + at));
-                return value;
+                return reduce_window<Reduce>([&](int64_t i) { return read(rows[i] + at); },
+                                             row_count);
             };
-            Vec<T> value = column(0);
-            for (int64_t k = 1; k < axis.window; ++k) value = Reduce::combine(value, column(k));
+            Vec<T> value = reduce_window<Reduce>(column, axis.window);
             if constexpr (Reduce::divides) value /= broadcast<T>(divisors[o] * rows_divisor);
             store_first(to + o * to_stride + c, value, valid);
         }

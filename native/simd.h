@@ -42,6 +42,11 @@ using Vec = typename VecOf<T>::type;
 template <class T>
 inline constexpr int64_t lanes = ATTAR_VECTOR_BYTES / sizeof(T);
 
+template <size_t value>
+struct Constant {
+    constexpr size_t operator()() const { return value; }
+};
+
 template <class T>
 inline constexpr bool is_float = static_cast<T>(0.5) != 0;
 
@@ -95,10 +100,38 @@ Vec<T> load_between(const T*, int64_t, int64_t);
 // The first `count` lanes, 0 < count <= lanes<T>.
 template <class T>
 ATTAR_INLINE void store_first(T* to, Vec<T> v, int64_t count) {
-    if (count == lanes<T>)
+    if (count == lanes<T>) {
         store(to, v);
+        return;
+    }
+#if defined(__AVX512BW__)
+    const uint64_t mask = (uint64_t{1} << count) - 1;
+    if constexpr (sizeof(T) == 1)
+        _mm512_mask_storeu_epi8(to, mask, (__m512i)v);
+    else if constexpr (sizeof(T) == 2)
+        _mm512_mask_storeu_epi16(to, static_cast<__mmask32>(mask), (__m512i)v);
+    else if constexpr (sizeof(T) == 4)
+        _mm512_mask_storeu_epi32(to, static_cast<__mmask16>(mask), (__m512i)v);
     else
-        std::memcpy(to, &v, static_cast<size_t>(count) * sizeof(T));
+        _mm512_mask_storeu_epi64(to, static_cast<__mmask8>(mask), (__m512i)v);
+#else
+    // Pieces of 16, 8, ... bytes: a memcpy of unknown length would be a call.
+    const auto bytes = static_cast<size_t>(count) * sizeof(T);
+    const char* from = reinterpret_cast<const char*>(&v);
+    char* target = reinterpret_cast<char*>(to);
+    size_t done = 0;
+    const auto piece = [&](auto size) {
+        if (bytes & size()) {
+            std::memcpy(target + done, from + done, size());
+            done += size();
+        }
+    };
+    piece(Constant<16>{});
+    piece(Constant<8>{});
+    piece(Constant<4>{});
+    piece(Constant<2>{});
+    piece(Constant<1>{});
+#endif
 }
 
 template <class T>
@@ -139,6 +172,11 @@ ATTAR_INLINE Vec<T> larger(Vec<T> a, Vec<T> b) {
     return a > b ? a : b;
 }
 
+template <class T>
+ATTAR_INLINE T larger(T a, T b) {
+    return a > b ? a : b;
+}
+
 // max(a, b), NaN where either is NaN.
 template <class T>
 ATTAR_INLINE Vec<T> max_nan(Vec<T> a, Vec<T> b) {
@@ -160,31 +198,60 @@ ATTAR_INLINE Vec<T> relu(Vec<T> x) {
     return larger<T>(Vec<T>{}, x);
 }
 
-// The even and the odd lanes of the two vectors a, b laid end to end.
+// The even and the odd lanes of the two vectors a, b laid end to end: lanes 2 * i + first.
+#define ATTAR_EVERY_2(i) 2 * (i) + first, 2 * (i) + 2 + first
+#define ATTAR_EVERY_4(i) ATTAR_EVERY_2(i), ATTAR_EVERY_2((i) + 2)
+#define ATTAR_EVERY_8(i) ATTAR_EVERY_4(i), ATTAR_EVERY_4((i) + 4)
+#define ATTAR_EVERY_16(i) ATTAR_EVERY_8(i), ATTAR_EVERY_8((i) + 8)
+#define ATTAR_EVERY_32(i) ATTAR_EVERY_16(i), ATTAR_EVERY_16((i) + 16)
+
+template <int first, class T>
+ATTAR_INLINE Vec<T> every_other_lane(Vec<T> a, Vec<T> b) {
+    if constexpr (lanes<T> == 64)
+        return __builtin_shufflevector(a, b, ATTAR_EVERY_32(0), ATTAR_EVERY_32(32));
+    else if constexpr (lanes<T> == 32)
+        return __builtin_shufflevector(a, b, ATTAR_EVERY_32(0));
+    else if constexpr (lanes<T> == 16)
+        return __builtin_shufflevector(a, b, ATTAR_EVERY_16(0));
+    else if constexpr (lanes<T> == 8)
+        return __builtin_shufflevector(a, b, ATTAR_EVERY_8(0));
+    else if constexpr (lanes<T> == 4)
+        return __builtin_shufflevector(a, b, ATTAR_EVERY_4(0));
+    else
+        return __builtin_shufflevector(a, b, ATTAR_EVERY_2(0));
+}
+
+// Lanes shift, shift + 1, ... of the two vectors laid end to end.
+#define ATTAR_FROM_2(i) (i) + shift, (i) + 1 + shift
+#define ATTAR_FROM_4(i) ATTAR_FROM_2(i), ATTAR_FROM_2((i) + 2)
+#define ATTAR_FROM_8(i) ATTAR_FROM_4(i), ATTAR_FROM_4((i) + 4)
+#define ATTAR_FROM_16(i) ATTAR_FROM_8(i), ATTAR_FROM_8((i) + 8)
+#define ATTAR_FROM_32(i) ATTAR_FROM_16(i), ATTAR_FROM_16((i) + 16)
+
+template <int shift, class T>
+ATTAR_INLINE Vec<T> shifted(Vec<T> a, Vec<T> b) {
+    if constexpr (lanes<T> == 64)
+        return __builtin_shufflevector(a, b, ATTAR_FROM_32(0), ATTAR_FROM_32(32));
+    else if constexpr (lanes<T> == 32)
+        return __builtin_shufflevector(a, b, ATTAR_FROM_32(0));
+    else if constexpr (lanes<T> == 16)
+        return __builtin_shufflevector(a, b, ATTAR_FROM_16(0));
+    else if constexpr (lanes<T> == 8)
+        return __builtin_shufflevector(a, b, ATTAR_FROM_8(0));
+    else if constexpr (lanes<T> == 4)
+        return __builtin_shufflevector(a, b, ATTAR_FROM_4(0));
+    else
+        return __builtin_shufflevector(a, b, ATTAR_FROM_2(0));
+}
+
 template <class T>
 ATTAR_INLINE Vec<T> even_lanes(Vec<T> a, Vec<T> b) {
-    if constexpr (lanes<T> == 16)
-        return __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28,
-                                       30);
-    else if constexpr (lanes<T> == 8)
-        return __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14);
-    else if constexpr (lanes<T> == 4)
-        return __builtin_shufflevector(a, b, 0, 2, 4, 6);
-    else
-        return __builtin_shufflevector(a, b, 0, 2);
+    return every_other_lane<0, T>(a, b);
 }
 
 template <class T>
 ATTAR_INLINE Vec<T> odd_lanes(Vec<T> a, Vec<T> b) {
-    if constexpr (lanes<T> == 16)
-        return __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29,
-                                       31);
-    else if constexpr (lanes<T> == 8)
-        return __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15);
-    else if constexpr (lanes<T> == 4)
-        return __builtin_shufflevector(a, b, 1, 3, 5, 7);
-    else
-        return __builtin_shufflevector(a, b, 1, 3);
+    return every_other_lane<1, T>(a, b);
 }
 
 }  // namespace attar::ATTAR_ISA

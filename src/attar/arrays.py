@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -11,7 +12,15 @@ from numpy.typing import NDArray
 
 from attar.errors import ArgumentError, DTypeError, ShapeError
 
-__all__ = ["Array", "check_out", "from_caller", "number_of", "require_float"]
+__all__ = [
+    "Array",
+    "check_out",
+    "core_view",
+    "from_caller",
+    "number_of",
+    "require_float",
+    "require_real",
+]
 
 Array: TypeAlias = NDArray[Any]
 Return: TypeAlias = Callable[[Array], Any]
@@ -56,12 +65,29 @@ def _from_dlpack(operation: str, argument: str, value: Any) -> Array:
             f"{operation}: {argument} requires a gradient, which attar.nn does not record; "
             "pass it detached (.detach())"
         )
+    if str(getattr(value, "dtype", "")).strip("'>").endswith("bfloat16"):
+        return _from_bfloat16(operation, argument, value)
     try:
         return np.from_dlpack(value)
     except (BufferError, RuntimeError, TypeError) as error:
         raise DTypeError(
             f"{operation}: {argument} cannot be used as a NumPy array: {_describe(value)} ({error})"
         ) from error
+
+
+def _from_bfloat16(operation: str, argument: str, value: Any) -> Array:
+    # NumPy learns the type from ml_dtypes. DLPack has a name for it that NumPy does not read.
+    try:
+        from ml_dtypes import bfloat16
+    except ImportError as error:
+        raise DTypeError(
+            f"{operation}: {argument} is bfloat16, which NumPy knows from ml_dtypes only; "
+            "install it (pip install ml_dtypes), or pass float32"
+        ) from error
+    if _framework_of(value) == "torch":
+        bits: Array = np.from_dlpack(value.view(sys.modules["torch"].int16))
+        return bits.view(bfloat16)
+    return np.asarray(value)
 
 
 def _describe(value: Any) -> str:
@@ -72,41 +98,95 @@ def _describe(value: Any) -> str:
     return f"{kind.__module__}.{kind.__qualname__}({', '.join(details)})"
 
 
+def _framework_of(value: Any) -> str:
+    return type(value).__module__.partition(".")[0]
+
+
+def _to_torch(array: Array) -> Any:
+    torch = sys.modules["torch"]
+    if _is_bfloat16(array):
+        return torch.from_dlpack(array.view(np.int16)).view(torch.bfloat16)
+    return torch.from_dlpack(array)
+
+
+def _to_jax(array: Array) -> Any:
+    jax_numpy = sys.modules["jax"].numpy
+    return jax_numpy.asarray(array) if _is_bfloat16(array) else jax_numpy.from_dlpack(array)
+
+
 def _to_framework_of(value: Any) -> Return:
-    framework = type(value).__module__.partition(".")[0]
+    framework = _framework_of(value)
     if framework == "torch":
-        result: Return = sys.modules["torch"].from_dlpack
-        return result
+        return _to_torch
     if framework in ("jax", "jaxlib"):
-        return lambda array: sys.modules["jax"].numpy.from_dlpack(array)
+        return _to_jax
     if framework == "tensorflow":
         return lambda array: sys.modules["tensorflow"].convert_to_tensor(array)
     return _unchanged
 
 
-_NUMBERS = {
-    name: number
-    for number, name in enumerate(
-        "float32 float64 float16 bfloat16 int8 int16 int32 int64 uint8 uint16 uint32 uint64".split()
-    )
-}
+_FLOATS = ("float32", "float64", "float16", "bfloat16")
+_WHOLE = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
+_NUMBERS = {name: number for number, name in enumerate(_FLOATS + _WHOLE)}
 
 
 def number_of(array: Array) -> int:
     """Return the core's number for the dtype of the array."""
-    return _NUMBERS[array.dtype.name]
+    return _NUMBERS[_name_of(array.dtype)]
 
 
-def require_float(operation: str, argument: str, array: Array) -> Array:
+@lru_cache(maxsize=256)  # NumPy puts the name together anew each time
+def _name_of(dtype: np.dtype[Any]) -> str:
+    return dtype.name if dtype.isnative else str(dtype)
+
+
+def core_view(array: Array) -> Array:
+    """View the array as the core takes it: bfloat16, which has no DLPack of NumPy's, as its bits.
+
+    Examples
+    --------
+    >>> core_view(np.zeros(3, np.float16)).dtype
+    dtype('float16')
+    """
+    return array.view(np.uint16) if _is_bfloat16(array) else array
+
+
+def _is_bfloat16(array: Array) -> bool:
+    return _name_of(array.dtype) == "bfloat16"  # ml_dtypes need not be there to ask
+
+
+def require_float(operation: str, argument: str, array: Array, *, half: bool = False) -> Array:
     """Return the array such that the core can address it: float32 or float64, aligned.
 
-    Strides may be anything that is a whole number of elements; rarer arrays are copied.
+    With `half` also float16 and bfloat16. Strides may be anything that is a whole number of
+    elements; rarer arrays are copied.
     """
-    if array.dtype != np.float32 and array.dtype != np.float64:
+    if half:
+        accepted = "float16, bfloat16, float32 or float64"
+        return _require(operation, argument, array, _FLOATS, accepted)
+    return _require(operation, argument, array, _FLOATS[:2], "float32 or float64")
+
+
+def require_real(operation: str, argument: str, array: Array) -> Array:
+    """Return the array such that the core can address it: any real numbers, aligned.
+
+    Examples
+    --------
+    >>> require_real("relu", "features", np.array([True]))
+    Traceback (most recent call last):
+    attar.errors.DTypeError: relu: features must be float16, bfloat16, float32, float64, int8 to
+    int64 or uint8 to uint64, got bool; convert it, for example with .astype(np.float32)
+    """
+    accepted = "float16, bfloat16, float32, float64, int8 to int64 or uint8 to uint64"
+    return _require(operation, argument, array, _FLOATS + _WHOLE, accepted)
+
+
+def _require(
+    operation: str, argument: str, array: Array, names: tuple[str, ...], accepted: str
+) -> Array:
+    if _name_of(array.dtype) not in names:
         hint = "" if array.dtype == object else "; convert it, for example with .astype(np.float32)"
-        raise DTypeError(
-            f"{operation}: {argument} must be float32 or float64, got {array.dtype}{hint}"
-        )
+        raise DTypeError(f"{operation}: {argument} must be {accepted}, got {array.dtype}{hint}")
     return array if _addressable(array) else np.array(array, order="C")
 
 

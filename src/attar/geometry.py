@@ -3,27 +3,36 @@
 An operation slides a window along each spatial axis. `Axis` is one such axis with everything
 resolved: output o looks at the inputs ``o * stride - pad_before + k * dilation`` for k in
 [0, window). The rules that lead to it are TensorFlow's for ``"SAME"`` and ``"VALID"`` and
-PyTorch's for ``ceil_mode``.
+PyTorch's for ``ceil_mode``. Where windows differ in size, the axis is `Bins`.
 """
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Sequence
+from random import Random
 from typing import Any, NamedTuple, TypeAlias
 
 from attar.errors import ArgumentError, DTypeError, ShapeError
 
 __all__ = [
+    "AnyAxis",
     "Axis",
+    "Bins",
     "Padding",
+    "adaptive_axis",
+    "blur_axes",
     "conv_axes",
+    "fractional_axis",
+    "fractional_sequence",
     "freeze",
     "parse_padding",
     "pool_axes",
     "spatial_values",
 ]
 
+_DEEPEST = 3  # lists within lists that an argument may have; a pair for each axis has 2
 _LARGEST = 2**31 - 1  # of a window, a step or a padding: the core counts in 64 bits
 
 Padding: TypeAlias = str | tuple[tuple[int, int], ...]
@@ -107,18 +116,158 @@ class Axis(NamedTuple):
         return Axis(self.size, window, stride, dilation, before, max(0, behind), self.out), first
 
 
-def freeze(operation: str, argument: str, value: Any) -> Any:
-    """Turn lists and arrays, at any depth, into tuples: what a cache of plans needs.
+class Bins(NamedTuple):
+    """Windows of any place and size along one axis: [begins[o], ends[o]) for output o.
 
-    A cache takes 1.0 for 1, so numbers that are not whole are refused here already.
+    They lie inside, and neither end ever goes back from one output to the next.
+
+    Examples
+    --------
+    >>> bins = Bins(size=5, begins=(0, 1, 3), ends=(2, 4, 5))
+    >>> bins.out, bins.window, [bins.taps(o) for o in range(bins.out)]
+    (3, 3, [[0, 1], [1, 2, 3], [3, 4]])
+    """
+
+    size: int
+    begins: tuple[int, ...]
+    ends: tuple[int, ...]
+
+    @property
+    def out(self) -> int:
+        """Outputs along the axis."""
+        return len(self.begins)
+
+    @property
+    def window(self) -> int:
+        """Inputs in the largest window."""
+        return max(end - begin for begin, end in zip(self.begins, self.ends, strict=True))
+
+    @property
+    def pad_before(self) -> int:
+        """Nothing: windows lie inside."""
+        return 0
+
+    @property
+    def pad_after(self) -> int:
+        """Nothing: windows lie inside."""
+        return 0
+
+    def taps(self, o: int) -> list[int]:
+        """Positions that output `o` looks at."""
+        return list(range(self.begins[o], self.ends[o]))
+
+    def trim(self) -> tuple[Bins, int]:
+        """Leave out nothing: every tap falls on an input."""
+        return self, 0
+
+
+AnyAxis: TypeAlias = Axis | Bins
+
+
+def adaptive_axis(size: int, out: int) -> AnyAxis:
+    """Cut an axis into `out` windows as PyTorch's adaptive pools do.
+
+    Window o is [floor(o * size / out), ceil((o + 1) * size / out)), so that neighbours share a
+    cell where the size does not divide. The answer is an `Axis` where all windows are alike.
+
+    Examples
+    --------
+    >>> adaptive_axis(6, 3)
+    Axis(size=6, window=2, stride=2, dilation=1, pad_before=0, pad_after=0, out=3)
+    >>> adaptive_axis(5, 3)
+    Bins(size=5, begins=(0, 1, 3), ends=(2, 4, 5))
+    """
+    if size % out == 0:
+        return Axis(size, size // out, size // out, 1, 0, 0, out)
+    begins = tuple(o * size // out for o in range(out))
+    ends = tuple(-(-(o + 1) * size // out) for o in range(out))
+    return _alike(Bins(size, begins, ends))
+
+
+def fractional_sequence(
+    size: int, out: int, pseudo_random: bool, generator: Random
+) -> tuple[int, ...]:
+    """Draw the out + 1 boundaries of a fractional pool, from 0 to `size`.
+
+    Steps are floor(size / out) or one more. They come in any order, or, pseudo-random, as
+    ceil(alpha * (i + u)) with alpha = size / out and one u for all. Graham, Fractional
+    Max-Pooling, 2014, section 2: https://arxiv.org/abs/1412.6071
+
+    Examples
+    --------
+    >>> fractional_sequence(6, 3, False, Random(0))
+    (0, 2, 4, 6)
+    >>> fractional_sequence(7, 5, True, Random(0))
+    (0, 2, 3, 5, 6, 7)
+    """
+    step, longer = divmod(size, out)
+    if longer == 0:
+        return tuple(range(0, size + 1, step))
+    if pseudo_random:
+        alpha = size / out
+        # Up to here the first and the last step are as long as the others.
+        largest = min((step + 2) / alpha - 1, (size + 1 - step) / alpha - (out - 1))
+        u = generator.random() * largest
+        return (0, *(math.ceil(alpha * (i + u)) - 1 for i in range(1, out)), size)
+    # random() alone is promised to give the same numbers in every version of Python.
+    drawn = [generator.random() for _ in range(out)]
+    chosen = set(sorted(range(out), key=drawn.__getitem__)[:longer])
+    boundaries = [0]
+    for i in range(out):
+        boundaries.append(boundaries[-1] + step + (i in chosen))
+    return tuple(boundaries)
+
+
+def fractional_axis(size: int, sequence: Sequence[int], overlapping: bool) -> AnyAxis:
+    """Lay windows between boundaries; overlapping ones reach over the cell at the next boundary.
+
+    Examples
+    --------
+    >>> fractional_axis(5, (0, 2, 3, 5), overlapping=True)
+    Bins(size=5, begins=(0, 2, 3), ends=(3, 4, 5))
+    """
+    ends = tuple(min(end + overlapping, size) for end in sequence[1:])
+    return _alike(Bins(size, tuple(sequence[:-1]), ends))
+
+
+def _alike(bins: Bins) -> AnyAxis:
+    first, window = bins.begins[0], bins.ends[0] - bins.begins[0]
+    stride = bins.begins[1] - first if bins.out > 1 else 1
+    for o in range(bins.out):
+        begin = first + o * stride
+        if (bins.begins[o], bins.ends[o]) != (begin, begin + window):
+            return bins
+    if stride < 1:
+        return bins
+    return Axis(bins.size, window, stride, 1, -first, 0, bins.out)
+
+
+def freeze(operation: str, argument: str, value: Any, depth: int = 0) -> Any:
+    """Turn lists and arrays into tuples: what a cache of plans needs.
+
+    A cache takes 1.0 for 1, so numbers that are not whole are refused here already. No argument
+    is nested more than pairs are; deeper ones may have no end.
     """
     if value is None or type(value) is int or type(value) is str:
         return value
     if isinstance(value, list | tuple):
-        return tuple(freeze(operation, argument, item) for item in value)
-    if hasattr(value, "tolist"):
-        return freeze(operation, argument, value.tolist())
+        if depth == _DEEPEST:
+            raise ArgumentError(f"{operation}: {argument} is nested too deeply, got {value!r}")
+        return tuple(freeze(operation, argument, item, depth + 1) for item in value)
+    plain = value.tolist() if hasattr(value, "tolist") else value
+    if type(plain) is not type(value):  # as that of a longdouble is
+        return freeze(operation, argument, plain, depth)
     return _whole_number(operation, argument, value, value)
+
+
+def flag(operation: str, argument: str, value: Any) -> bool:
+    """Return whether `value` is true; an array of several values is neither."""
+    try:
+        return bool(value)
+    except (TypeError, ValueError):
+        raise ArgumentError(
+            f"{operation}: {argument} must be True or False, got {value!r}"
+        ) from None
 
 
 def _whole_number(operation: str, argument: str, value: Any, received: Any) -> int:
@@ -323,4 +472,39 @@ def pool_axes(
                     f"(size {sizes}, window {windows}, strides {strides}, dilations {dilations}, "
                     f"padding {padding!r}); use less padding"
                 )
+    return axes
+
+
+def blur_axes(
+    operation: str,
+    sizes: tuple[int, ...],
+    windows: tuple[int, ...],
+    strides: tuple[int, ...],
+    border: str,
+) -> tuple[Axis, ...]:
+    """Resolve the axes of a blur: the filter sits in the middle, an even one left of it.
+
+    There are ``ceil(size / stride)`` outputs. What lies beyond the border is folded back once, so
+    that it must not reach farther than the map.
+
+    Examples
+    --------
+    >>> blur_axes("blur_pool", (5,), (4,), (2,), "reflect")
+    (Axis(size=5, window=4, stride=2, dilation=1, pad_before=1, pad_after=2, out=3),)
+    """
+    axes = tuple(
+        Axis(size, window, stride, 1, (window - 1) // 2, window // 2, -(-size // stride))
+        for size, window, stride in zip(sizes, windows, strides, strict=True)
+    )
+    if min(sizes) < 1:
+        raise ShapeError(f"{operation}: an image must not be empty, got the spatial size {sizes}")
+    for i, axis in enumerate(axes):
+        reach = max(axis.pad_before, axis.taps(axis.out - 1)[-1] + 1 - axis.size)
+        needed = {"zero": 1, "reflect": reach + 1, "circular": reach}[border]
+        if axis.size < needed:
+            raise ShapeError(
+                f"{operation}: a filter of {windows} with border {border!r} needs at least "
+                f"{needed} cells along spatial axis {i}, got the size {sizes}; use a smaller "
+                "filter or border 'zero'"
+            )
     return axes

@@ -8,7 +8,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from attar import _core
-from attar.arrays import Array, check_out, from_caller, number_of, require_float
+from attar.arrays import (
+    Array,
+    check_out,
+    core_view,
+    from_caller,
+    number_of,
+    require_float,
+    require_real,
+)
 from attar.errors import ArgumentError, DTypeError, ShapeError
 from attar.geometry import conv_axes, freeze, parse_padding, pool_axes, spatial_values
 from attar.nn.layout import (
@@ -90,7 +98,8 @@ def relu(features: Any, name: str | None = None, *, out: Any = None) -> Any:
 
     Parameters
     ----------
-    features : array of float32 or float64, any shape
+    features : array of any real dtype and any shape
+        float16, bfloat16, float32, float64, int8 to int64, uint8 to uint64.
     name : str, optional
         Ignored.
     out : array, optional
@@ -108,14 +117,14 @@ def relu(features: Any, name: str | None = None, *, out: Any = None) -> Any:
     array([0., 0., 2.])
     """
     x, give_back = from_caller("nn.relu", "features", features)
-    x = require_float("nn.relu", "features", x)
+    x = require_real("nn.relu", "features", x)
     if out is None:
         result = np.empty(x.shape, x.dtype)
     else:
         result = check_out("nn.relu", out, x.shape, x.dtype, x)
     dense = result if result.flags.c_contiguous else np.empty(x.shape, x.dtype)
     if dense.size:
-        _core.relu(np.ascontiguousarray(x), dense, number_of(x))
+        _core.relu(core_view(np.ascontiguousarray(x)), core_view(dense), number_of(x))
     if dense is not result:
         result[...] = dense
     return give_back(result) if out is None else out
@@ -178,7 +187,7 @@ def extract(
     """
     if pooling_type is None:
         pooling_type = "NONE"
-    elif pooling_type == "NONE":
+    elif isinstance(pooling_type, str) and pooling_type == "NONE":
         raise ArgumentError("nn.extract: pooling_type must be 'MAX', 'AVG' or None, got 'NONE'")
     return _extract(
         "nn.extract", input, filters, bias, out,
@@ -325,7 +334,7 @@ def _extract_plan(
         None if [y.window, x.window] == windows else taps,
         _core.Axis(*y),
         _core.Axis(*x),
-        core_pool(pools, kind),
+        core_pool(tuple(axis.trim()[0] for axis in pools), kind),
         activation == "relu",
         out_shape,
         first,

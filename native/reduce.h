@@ -1,0 +1,99 @@
+// Reductions, and how the taps of a window are put together.
+//
+// A maximum may be taken in any order. A sum is rounded, so its order is fixed, and it depends on
+// nothing but the number of taps: up to `short_window` one after the other, beyond that by blocks
+// of 4, 16, 64, ... taps, each the sum of the four quarters in turn. Written in base 4, the number
+// of taps says how many blocks of each size there are; the small ones come first. Neighbouring
+// windows share their blocks, whichever way they are computed (slide.h).
+#pragma once
+
+#include "simd.h"
+
+namespace attar::ATTAR_ISA {
+
+constexpr int64_t short_window = 6;
+
+template <class T>
+struct Max {
+    static constexpr bool divides = false, any_order = true;
+    static T neutral() {
+        if constexpr (is_float<T>)
+            return -std::numeric_limits<T>::infinity();
+        else
+            return std::numeric_limits<T>::min();
+    }
+    template <class V>
+    static ATTAR_INLINE V combine(V a, V b) {
+        return max_nan<T>(a, b);
+    }
+};
+
+// The same where no number is NaN: one instruction instead of two.
+template <class T>
+struct MaxOfNumbers : Max<T> {
+    template <class V>
+    static ATTAR_INLINE V combine(V a, V b) {
+        return larger<T>(a, b);
+    }
+};
+
+// What to reduce with once it is known that no number is NaN.
+template <class Reduce>
+struct WithoutNan {
+    using type = Reduce;
+};
+template <>
+struct WithoutNan<Max<float>> {
+    using type = MaxOfNumbers<float>;
+};
+template <>
+struct WithoutNan<Max<double>> {
+    using type = MaxOfNumbers<double>;
+};
+
+template <class T>
+struct Sum {
+    static constexpr bool divides = true, any_order = false;
+    static T neutral() { return 0; }
+    template <class V>
+    static ATTAR_INLINE V combine(V a, V b) {
+        return a + b;
+    }
+};
+
+// Calls block(offset, size) for each block that a window of `taps` is made of, in order.
+template <class Block>
+ATTAR_INLINE void for_each_block(int64_t taps, const Block& block) {
+    int64_t offset = 0;
+    for (int64_t size = 1; offset < taps; size *= 4) {
+        const int64_t larger = (taps - offset) / (4 * size);
+        for (; offset + 4 * size * larger < taps; offset += size) block(offset, size);
+    }
+}
+
+template <class Reduce, class At>
+auto reduce_block(const At& at, int64_t offset, int64_t size) -> decltype(at(0)) {
+    const int64_t quarter = size / 4;
+    const auto part = [&](int64_t i) -> decltype(at(0)) {
+        if (quarter == 1) return at(offset + i);
+        return reduce_block<Reduce>(at, offset + i * quarter, quarter);
+    };
+    return Reduce::combine(Reduce::combine(Reduce::combine(part(0), part(1)), part(2)), part(3));
+}
+
+// The reduction of at(0), ..., at(taps - 1), which are vectors or numbers.
+template <class Reduce, class At>
+ATTAR_INLINE auto reduce_window(const At& at, int64_t taps) {
+    auto value = at(0);
+    if (Reduce::any_order || taps <= short_window) {
+        for (int64_t k = 1; k < taps; ++k) value = Reduce::combine(value, at(k));
+        return value;
+    }
+    for_each_block(taps, [&](int64_t offset, int64_t size) {
+        const decltype(value) block = size == 1 ? at(offset) : reduce_block<Reduce>(at, offset, size);
+        value = offset == 0 ? block : Reduce::combine(value, block);
+    });
+    return value;
+}
+
+}  // namespace attar::ATTAR_ISA
