@@ -424,7 +424,14 @@ POOLINGS = (
     _pool("rgb", (1, 2160, 3840, 3), 2, 2, layout="NHWC", report="tensorflow#57828"),
     # The reports have batches of 100 and 10: 1.6 GB each.
     _pool("1d-128", (10, 100, 40960), 128, 1, layout="NCW", report="onnxruntime#3548"),
-    _pool("64x64", (1, 10, 2048, 2048), 64, 1, report="onnxruntime#5254", left_out=_DIRECT),
+    _pool(
+        "64x64",
+        (1, 10, 2048, 2048),
+        64,
+        1,
+        report="onnxruntime#5254",
+        left_out=_DIRECT | {"onnxruntime": _AREA},
+    ),
     _pool("yolo", (1, 256, 20, 20), 13, 1, 6, report="oneDNN#1289"),
     # The report is twice as deep.
     _pool("3d", (1, 64, 16, 112, 112), 3, 2, 1, layout="NCDHW", report="pytorch#60618"),
