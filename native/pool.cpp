@@ -39,34 +39,6 @@ struct OrderedHalf {
 
 // |x|^p, whose sum a norm takes the root of.
 template <class T>
-struct Magnitude : Plain<T> {
-    using Work = Wide<T>;
-    explicit Magnitude(double) {}
-    ATTAR_INLINE Vec<Work> operator()(const T* p) const {
-        const Vec<Work> x = load_as<Work>(p);
-        return x < 0 ? -x : x;
-    }
-    ATTAR_INLINE Work one(T value) const {
-        const Work x = widen(value);
-        return x < 0 ? -x : x;
-    }
-};
-
-template <class T>
-struct Square : Plain<T> {
-    using Work = Wide<T>;
-    explicit Square(double) {}
-    ATTAR_INLINE Vec<Work> operator()(const T* p) const {
-        const Vec<Work> x = load_as<Work>(p);
-        return x * x;
-    }
-    ATTAR_INLINE Work one(T value) const { return widen(value) * widen(value); }
-    ATTAR_INLINE Work result(Work value) const {
-        return static_cast<Work>(__builtin_sqrt(static_cast<double>(value)));
-    }
-};
-
-template <class T>
 struct Power : Plain<T> {
     using Work = Wide<T>;
     static constexpr bool costly = true;
@@ -74,22 +46,35 @@ struct Power : Plain<T> {
     explicit Power(double exponent)
         : p(static_cast<Work>(exponent)), root(static_cast<Work>(1 / exponent)) {}
 
-    static ATTAR_INLINE Work power(Work x, Work p) {
-        if constexpr (sizeof(Work) == sizeof(float))
-            return __builtin_powf(x, p);
-        else
-            return __builtin_pow(x, p);
-    }
     ATTAR_INLINE Vec<Work> operator()(const T* from) const {
-        Vec<Work> value = load_as<Work>(from);
-        for (int64_t i = 0; i < lanes<Work>; ++i) value[i] = power(value[i] < 0 ? -value[i] : value[i], p);
+        const Vec<Work> x = load_as<Work>(from), magnitude = x < 0 ? -x : x;
+        if (p == 1) return magnitude;
+        if (p == 2) return x * x;
+        Vec<Work> value;
+        for (int64_t i = 0; i < lanes<Work>; ++i) value[i] = power(magnitude[i], p);
         return value;
     }
     ATTAR_INLINE Work one(T value) const {
-        const Work x = widen(value);
-        return power(x < 0 ? -x : x, p);
+        const Work x = widen(value), magnitude = x < 0 ? -x : x;
+        return p == 1 ? magnitude : p == 2 ? x * x : power(magnitude, p);
     }
-    ATTAR_INLINE Work result(Work value) const { return power(value, root); }
+    ATTAR_INLINE Work result(Work sum) const {
+        return p == 1 ? sum : p == 2 ? square_root(sum) : power(sum, root);
+    }
+
+  private:
+    static ATTAR_INLINE Work power(Work x, Work exponent) {
+        if constexpr (sizeof(Work) == sizeof(float))
+            return __builtin_powf(x, exponent);
+        else
+            return __builtin_pow(x, exponent);
+    }
+    static ATTAR_INLINE Work square_root(Work x) {
+        if constexpr (sizeof(Work) == sizeof(float))
+            return __builtin_sqrtf(x);
+        else
+            return __builtin_sqrt(x);
+    }
 };
 
 // ------------------------------------------------------------------------ what is done with them
@@ -194,10 +179,6 @@ void pool(Number number, const AnyInput& in, const AnyOutput& out, const Pool& p
         using Add = Sum<Wide<T>>;
         if (pool.kind != PoolKind::norm)
             run<T, Add>(in, out, pool, Plain<T>{});
-        else if (pool.p == 1)
-            run<T, Add>(in, out, pool, Magnitude<T>(pool.p));
-        else if (pool.p == 2)
-            run<T, Add>(in, out, pool, Square<T>(pool.p));
         else
             run<T, Add>(in, out, pool, Power<T>(pool.p));
     });

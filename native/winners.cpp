@@ -59,8 +59,30 @@ ATTAR_INLINE T from_ordered(int32_t key) {
         return static_cast<T>(key);
 }
 
-// `Offset` is an unsigned type for the taps of a window.
-template <class T, class Offset>
+// The taps of winners: unsigned numbers of 1, 2 or 4 bytes.
+struct Offsets {
+    void* data;
+    int bytes;
+
+    ATTAR_INLINE void set(int64_t at, int64_t offset) const {
+        if (bytes == 1)
+            static_cast<uint8_t*>(data)[at] = static_cast<uint8_t>(offset);
+        else if (bytes == 2)
+            static_cast<uint16_t*>(data)[at] = static_cast<uint16_t>(offset);
+        else
+            static_cast<uint32_t*>(data)[at] = static_cast<uint32_t>(offset);
+    }
+    ATTAR_INLINE void set(int64_t at, Vec<int64_t> offsets) const {
+        if (bytes == 1)
+            store_as<int64_t>(static_cast<uint8_t*>(data) + at, offsets);
+        else if (bytes == 2)
+            store_as<int64_t>(static_cast<uint16_t*>(data) + at, offsets);
+        else
+            store_as<int64_t>(static_cast<uint32_t*>(data) + at, offsets);
+    }
+};
+
+template <class T>
 struct WinnerOp {
     using Stored = T;
     using Work = int64_t;
@@ -70,11 +92,11 @@ struct WinnerOp {
 
     const Pool& pool;
     T* out;
-    Offset* winners;  // with the strides of `out`
+    Offsets winners;  // with the strides of `out`
     TrimmedAxis z, y, x;
     int x_bits;  // of a place: row << x_bits | column
 
-    WinnerOp(const Pool& pool_, T* out_, Offset* winners_)
+    WinnerOp(const Pool& pool_, T* out_, Offsets winners_)
         : pool(pool_), out(out_), winners(winners_), z(pool.z), y(pool.y), x(pool.x), x_bits(1) {
         while ((int64_t{1} << x_bits) < x.axis.in) ++x_bits;
     }
@@ -133,11 +155,9 @@ struct WinnerOp {
                 }
             const int64_t count = min(L, run.count - i), to = run.to + i * run.step;
             if (run.step == 1 && count == L)
-                store_part<Offset, int64_t>(
-                    winners + to, __builtin_convertvector(offset, Part<Offset, int64_t>));
+                winners.set(to, offset);
             else
-                for (int64_t k = 0; k < count; ++k)
-                    winners[to + k * run.step] = static_cast<Offset>(offset[k]);
+                for (int64_t k = 0; k < count; ++k) winners.set(to + k * run.step, offset[k]);
             for (int64_t k = 0; k < count; ++k)
                 out[to + k * run.step] = from_ordered<T>(static_cast<int32_t>(packed[k] >> 32));
         }
@@ -165,9 +185,9 @@ bool same_strides(const AnyOutput& a, const AnyOutput& b) {
 }
 
 // Tap by tap, number by number: for numbers of 64 bits, and windows that no place can count.
-template <class T, class Offset>
-void straight(const Images<const T>& in, const Images<T>& out, const Images<Offset>& winners,
-              const Pool& pool) {
+template <class T>
+void straight(const Images<const T>& in, const Images<T>& out, const AnyOutput& winners,
+              const Offsets& offsets, const Pool& pool) {
     const TrimmedAxis z(pool.z), y(pool.y), x(pool.x);
     parallel_for(out.n * out.depth * out.height, 0, [&](int64_t task, void*) {
         const int64_t oy = task % out.height, oz = task / out.height % out.depth;
@@ -192,8 +212,7 @@ void straight(const Images<const T>& in, const Images<T>& out, const Images<Offs
                     });
                 });
                 out.data[to + ox * out.x_stride + c * out.c_stride] = best;
-                winners.data[to_winner + ox * winners.x_stride + c * winners.c_stride] =
-                    static_cast<Offset>(winner);
+                offsets.set(to_winner + ox * winners.x_stride + c * winners.c_stride, winner);
             }
     });
 }
@@ -203,22 +222,15 @@ void pool_winners_of(const AnyInput& in, const AnyOutput& out, const AnyOutput& 
                      int winner_bytes, const Pool& pool) {
     const auto from = in.as<const T>();
     const auto to = out.as<T>();
-    const auto with = [&](auto offset_zero) {
-        using Offset = decltype(offset_zero);
-        const auto taps = winners.as<Offset>();
-        if constexpr (sizeof(T) <= sizeof(int32_t)) {
-            const WinnerOp<T, Offset> op(pool, to.data, taps.data);
-            if (op.fits() && same_strides(out, winners))
-                return WindowedRows<WinnerOp<T, Offset>>(from, to, pool, op).run();
+    const Offsets offsets{winners.data, winner_bytes};
+    if constexpr (sizeof(T) <= sizeof(int32_t)) {
+        const WinnerOp<T> op(pool, to.data, offsets);
+        if (op.fits() && same_strides(out, winners)) {
+            WindowedRows<WinnerOp<T>>(from, to, pool, op).run();
+            return;
         }
-        straight(from, to, taps, pool);
-    };
-    if (winner_bytes == 1)
-        with(uint8_t{});
-    else if (winner_bytes == 2)
-        with(uint16_t{});
-    else
-        with(uint32_t{});
+    }
+    straight(from, to, winners, offsets, pool);
 }
 
 }  // namespace
