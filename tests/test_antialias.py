@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import attar
-from attar import reference
+from attar import _core, reference
 from attar.errors import ArgumentError, AttarError, DTypeError, ShapeError
 from attar.geometry import blur_axes, parse_padding, pool_axes
 from attar.nn.antialias import (
@@ -376,6 +376,17 @@ def test_the_gradient_of_any_blur_is_the_adjoint(case):
     back = blur_pool_grad(grad, shape, **options)
     assert back.shape == shape
     assert abs(np.vdot(y, grad) - np.vdot(x, back)) <= 1e-12
+
+
+def test_cells_that_no_window_of_the_core_sees_have_no_gradient():
+    whole, row = _core.Axis(1, 1, 1, 1, 0, 0, 1), _core.Axis(9, 2, 3, 1, -1, 0, 2)  # 1 2 . 4 5
+    blur = _core.Blur(whole, _core.Axis(9, 1, 1, 1, 0, 0, 9), whole, row, [1], [2, 3], "zero")
+    image, out = np.arange(9.0).reshape(1, 1, 1, 9, 1), np.empty((1, 1, 1, 2, 1))
+    _core.blur(image, out, blur, 1)
+    np.testing.assert_array_equal(out.ravel(), [2 * 1 + 3 * 2, 2 * 4 + 3 * 5])
+    grad = np.full_like(image, np.nan)
+    _core.blur_grad(out, grad, blur, 1)
+    np.testing.assert_array_equal(grad.ravel(), [0, 16, 24, 0, 46, 69, 0, 0, 0])
 
 
 @pytest.mark.parametrize("data_format", ["NHWC", "NCHW"])
