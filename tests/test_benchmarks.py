@@ -329,7 +329,9 @@ POOLS = [
     rows.Pooling("b", (2, 7, 9, 3), (3, 3), (2, 2), "SAME", "AVG", "NHWC"),
     rows.Pooling("c", (2, 8, 6, 2), (2, 2), (2, 2), "VALID", "LP", "NHWC"),
     rows.Pooling("d", (2, 3, 40), (13,), (1,), "SAME", "AVG", "NCW"),
-    rows.Pooling("e", (1, 2, 5, 6, 7), (3, 2, 3), (2, 2, 1), ((1, 1), (0, 0), (1, 1))),
+    rows.Pooling(
+        "e", (1, 2, 5, 6, 7), (3, 2, 3), (2, 2, 1), ((1, 1), (0, 0), (1, 1)), layout="NCDHW"
+    ),
     rows.Pooling("f", (1, 5, 6, 7, 2), (2, 2, 2), (1, 2, 3), "VALID", "AVG", "NDHWC"),
     rows.Pooling("g", (2, 2, 9, 9), (3, 3), (1, 1), "SAME", dilations=(2, 2)),
     rows.Pooling("h", (2, 3, 8, 8), (2, 2), (2, 2), number="uint8"),
