@@ -214,5 +214,6 @@ def difference(answer: NDArray[Any], right: NDArray[Any]) -> float:
     if answer.shape != right.shape:
         return float("inf")
     scale = max(float(np.abs(right).max()), 1e-30)
-    worst = float(np.abs(answer.astype(right.dtype) - right).max()) / scale
+    with np.errstate(all="ignore"):  # an answer may be any garbage
+        worst = float(np.abs(answer.astype(right.dtype) - right).max()) / scale
     return worst if np.isfinite(worst) else float("inf")

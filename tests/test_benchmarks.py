@@ -144,6 +144,7 @@ def test_a_nan_is_a_wrong_answer():
     right = np.ones((1, 2, 2, 1))
     assert oracle.difference(right * np.nan, right) == np.inf
     assert oracle.difference(right[:, :1], right) == np.inf
+    assert oracle.difference(right * 1e300, right.astype(np.float32)) == np.inf
 
 
 def test_nobody_is_dropped(monkeypatch):
@@ -328,7 +329,9 @@ POOLS = [
     rows.Pooling("b", (2, 7, 9, 3), (3, 3), (2, 2), "SAME", "AVG", "NHWC"),
     rows.Pooling("c", (2, 8, 6, 2), (2, 2), (2, 2), "VALID", "LP", "NHWC"),
     rows.Pooling("d", (2, 3, 40), (13,), (1,), "SAME", "AVG", "NCW"),
-    rows.Pooling("e", (1, 2, 5, 6, 7), (3, 2, 3), (2, 2, 1), ((1, 1), (0, 0), (1, 1))),
+    rows.Pooling(
+        "e", (1, 2, 5, 6, 7), (3, 2, 3), (2, 2, 1), ((1, 1), (0, 0), (1, 1)), layout="NCDHW"
+    ),
     rows.Pooling("f", (1, 5, 6, 7, 2), (2, 2, 2), (1, 2, 3), "VALID", "AVG", "NDHWC"),
     rows.Pooling("g", (2, 2, 9, 9), (3, 3), (1, 1), "SAME", dilations=(2, 2)),
     rows.Pooling("h", (2, 3, 8, 8), (2, 2), (2, 2), number="uint8"),
@@ -613,6 +616,16 @@ def test_what_the_peers_of_pooling_can_do():
     for work in (plain, GRADIENTS[0], GRADIENTS[2]):
         results = measure.measure_row(work, loaded, repeats=1)
         assert [result["status"] for result in results.values()] == ["measured"] * 2, results
+
+
+def test_attar_pools_and_goes_back():
+    import attar
+
+    loaded, _, _ = measure.load_peers(["attar", "attar_out"], attar.get_num_threads())
+    for work in (*POOLS, *GRADIENTS):
+        results = measure.measure_row(work, loaded, repeats=1)
+        expected = ["measured", "not supported" if work in GRADIENTS else "measured"]
+        assert [result["status"] for result in results.values()] == expected, (work, results)
 
 
 def pooling_run(results, work=POOLS[0]):

@@ -41,8 +41,7 @@ class Attar(Peer):
         self, workload: PoolingGradient, x: NDArray[Any], gradient: NDArray[Any]
     ) -> Mapping[str, Way]:
         """Go back from the winners that the way there has kept, or from the shape."""
-        call = self._gradient_call(workload, x, gradient)
-        return {"pool_grad": Way(lambda: call())}
+        return {"pool_grad": Way(self._gradient_call(workload, x, gradient))}
 
     def _options(self, workload: Extraction) -> dict[str, Any]:
         return {"window_shape": workload.window, "pool_strides": workload.stride}
@@ -55,7 +54,7 @@ class Attar(Peer):
 
     def _gradient_call(
         self, workload: PoolingGradient, x: NDArray[Any], gradient: NDArray[Any]
-    ) -> Callable[..., Any]:
+    ) -> Callable[[], Any]:
         nn = self.nn
         window = (workload.window, workload.strides, workload.padding, workload.layout)
         if workload.kind == "AVG":
@@ -85,10 +84,4 @@ class AttarOut(Attar):
         out = np.zeros(workload.output_shape, workload.numpy_dtype)
         return {"pool": Way(lambda: nn.pool(x, *arguments, **options, out=out))}
 
-    def pool_grad(
-        self, workload: PoolingGradient, x: NDArray[Any], gradient: NDArray[Any]
-    ) -> Mapping[str, Way]:
-        """Go back into one array, again and again."""
-        call = self._gradient_call(workload, x, gradient)
-        out = np.zeros(workload.shape, workload.numpy_dtype)
-        return {"pool_grad": Way(lambda: call(out=out))}
+    pool_grad = None  # gradients are always new arrays
