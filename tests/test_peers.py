@@ -165,4 +165,4 @@ def test_tensors_that_cannot_be_taken_are_refused():
     with pytest.raises(ValueError, match=r"nn.extract: input must be on the CPU"):
         nn.extract(x.to("meta"), f)
     with pytest.raises(TypeError, match="bfloat16"):
-        nn.relu(x.to(torch.bfloat16))
+        nn.extract(x.to(torch.bfloat16), f.to(torch.bfloat16))
