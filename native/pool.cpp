@@ -9,10 +9,9 @@ namespace {
 template <class T>
 struct Plain {
     using Work = Wide<T>;
-    static constexpr bool costly = !same<T, Work>;
+    static constexpr bool costly = !same<T, Work>, is_norm = false;
     ATTAR_INLINE Vec<Work> operator()(const T* p) const { return load_as<Work>(p); }
     ATTAR_INLINE Work one(T value) const { return widen(value); }
-    ATTAR_INLINE Work result(Work value) const { return value; }
 };
 
 // half and bfloat as whole numbers that compare as the floats do. NaN of either sign is largest.
@@ -39,9 +38,9 @@ struct OrderedHalf {
 
 // |x|^p, whose sum a norm takes the root of.
 template <class T>
-struct Power : Plain<T> {
+struct Power {
     using Work = Wide<T>;
-    static constexpr bool costly = true;
+    static constexpr bool costly = true, is_norm = true;
     Work p, root;
     explicit Power(double exponent)
         : p(static_cast<Work>(exponent)), root(static_cast<Work>(1 / exponent)) {}
@@ -126,15 +125,18 @@ struct PoolOp {
             if constexpr (Reduce::divides) {
                 if (divides) {
                     value /= load(lines.per_output + run.index + i) * rows;
-                } else if (pool.kind == PoolKind::norm) {
+                } else if constexpr (Read::is_norm) {
                     for (int64_t lane = 0; lane < L; ++lane) value[lane] = read_.result(value[lane]);
                 }
             }
             return value;
         };
         int64_t i = 0;
-        if (run.step == 1)
+        if (run.step == 1) {
             for (; i + L <= run.count; i += L) write(to + i, finish(i));
+            if (i < run.count) write_first(to + i, finish(i), run.count - i);
+            return;
+        }
         for (; i < run.count; i += L) {
             T lane[L];
             write(lane, finish(i));
@@ -150,6 +152,18 @@ struct PoolOp {
             store(reinterpret_cast<int16_t*>(to), OrderedHalf<T>::flip(value));
         else
             store_as<Work>(to, value);
+    }
+
+    static ATTAR_INLINE void write_first(T* to, Vec<Work> value, int64_t count) {
+        if constexpr (same<Work, T>) {
+            store_first(to, value, count);
+        } else if constexpr (same<Work, int16_t>) {
+            store_first(reinterpret_cast<int16_t*>(to), OrderedHalf<T>::flip(value), count);
+        } else {
+            T lane[lanes_of];
+            write(lane, value);
+            for (int64_t k = 0; k < count; ++k) to[k] = lane[k];
+        }
     }
 };
 

@@ -97,9 +97,11 @@ class WindowedRows {
     void choose_sizes() {
         const int64_t whole = x_.span(x_.bounds ? 1 : x_.out);
         const int64_t width = x_.bounds ? x_.in : whole;
-        // As many channels as make a line worth its while.
+        // As many channels as make a line worth its while. No more: memory is best read plane by
+        // plane.
         if (!pixels_)
-            block_ = min(in_.channels, max(1, 512 / width));
+            block_ = min(in_.channels,
+                         max(1, (x_.window > short_window ? 512 : 512 / int64_t{sizeof(T)}) / width));
         else if (in_.channels * int64_t{sizeof(W)} <= 2 * block_bytes)
             block_ = in_.channels;
         else
