@@ -74,6 +74,20 @@ class MaxPoolGrad {
     }
 
   private:
+    // The rows of outputs that see a row of cells, in order: run(oz, oy, offset of the first tap).
+    template <class Run>
+    ATTAR_INLINE void for_rows(int64_t z, const Watchers& planes, int64_t y, const Watchers& rows,
+                               const Run& run) const {
+        for (int64_t oz = planes.begin; oz < planes.end; ++oz) {
+            const int64_t kz = tap_on(pool_.z, oz, z);
+            if (kz < 0) continue;
+            for (int64_t oy = rows.begin; oy < rows.end; ++oy) {
+                const int64_t ky = tap_on(pool_.y, oy, y);
+                if (ky >= 0) run(oz, oy, (kz * pool_.y.window + ky) * pool_.x.window);
+            }
+        }
+    }
+
     // ------------------------------------------------------------------ lanes hold channels
 
     // A window that sees a cell, and the offset by which it names it.
@@ -89,15 +103,21 @@ class MaxPoolGrad {
         const Blocks blocks(out_, 1, block_bytes / (columns * pixel_bytes), columns, out_.channels);
         parallel_for(blocks.count(), 0, [&](int64_t task, void*) {
             const Block block = blocks[task];
-            for (int64_t y = block.y.begin; y < block.y.end; ++y) interleaved_row(block, y);
+            const Watchers planes(pool_.z, block.z.begin);
+            Watchers rows(pool_.y, block.y.begin);
+            for (int64_t y = block.y.begin; y < block.y.end; ++y) {
+                rows.advance(y);
+                interleaved_row(block, planes, y, rows);
+            }
         });
     }
 
-    void interleaved_row(const Block& block, int64_t y) const {
+    void interleaved_row(const Block& block, const Watchers& planes, int64_t y,
+                         const Watchers& lines) const {
         Question rows[most_questions], questions[most_questions];
         const int64_t z = block.z.begin;
         int64_t row_count = 0;
-        for_watchers(z, y, [&](int64_t oz, int64_t oy, int64_t offset) {
+        for_rows(z, planes, y, lines, [&](int64_t oz, int64_t oy, int64_t offset) {
             rows[row_count++] = {grad_.image(block.n) + oz * grad_.z_stride + oy * grad_.y_stride,
                                  winners_.image(block.n) + oz * winners_.z_stride +
                                      oy * winners_.y_stride,
@@ -120,48 +140,55 @@ class MaxPoolGrad {
         }
     }
 
-    // All channels of a cell; the last vectors overlap those before them.
+    // All channels of a cell; the last vector overlaps the one before it.
     void interleaved_cell(const Question* questions, int64_t count, T* to) const {
         int64_t c = 0;
-        for (; c + 4 * L <= out_.channels; c += 4 * L) interleaved_vectors<4>(questions, count, c, to);
+        for (; c + 4 * L <= out_.channels; c += 4 * L) add_answers<4>(questions, count, c, to);
         for (; c < out_.channels; c += L)
-            interleaved_vectors<1>(questions, count, min(c, out_.channels - L), to);
+            add_answers<1>(questions, count, min(c, out_.channels - L), to);
     }
 
     template <int vectors>
-    ATTAR_INLINE void interleaved_vectors(const Question* questions, int64_t count, int64_t c,
-                                          T* to) const {
-        Vec<W> sum[vectors] = {};
+    ATTAR_INLINE static void add_answers(const Question* questions, int64_t count, int64_t c,
+                                         T* to) {
+        Vec<W> sums[vectors] = {};
         for (int64_t i = 0; i < count; ++i) {
             const Vec<Offset> offset = broadcast<Offset>(questions[i].offset);
             for (int v = 0; v < vectors; ++v)
-                sum[v] += load_offsets<Offset>(questions[i].winners + c + v * L) == offset
-                              ? load_as<W>(questions[i].grad + c + v * L)
-                              : Vec<W>{};
+                sums[v] += load_offsets<Offset>(questions[i].winners + c + v * L) == offset
+                               ? load_as<W>(questions[i].grad + c + v * L)
+                               : Vec<W>{};
         }
-        for (int v = 0; v < vectors; ++v) store_as<W>(to + c + v * L, sum[v]);
+        for (int v = 0; v < vectors; ++v) store_as<W>(to + c + v * L, sums[v]);
     }
 
     // ------------------------------------------------------------------ lanes hold columns
 
-    // Rows of outputs, read once for all rows of cells that they see: a ring for each of the
-    // planes in reach.
+    // Rows of outputs, read once for all rows of cells that they see: a ring for each of the planes
+    // in reach. In a row, step 0 stands at `origin`, which is aligned, and the margin before it.
     struct Ring {
-        W* grad;
+        W *grad, *line;
         Offset* offsets;
-        W* line;
-        int64_t length;
+        int64_t rows, origin, length, size;
         size_t bytes;
 
         Ring(const MaxPoolGrad& p, const Blocks& blocks, void* memory) {
             const Axis& x = p.pool_.x;
-            length = round_up(Steps::windows_length(x, blocks.columns()), L) + L;
-            const int64_t slots = p.z_watchers_ * p.y_watchers_;
+            rows = 1;
+            while (rows < p.y_watchers_) rows *= 2;
+            origin = round_up((x.window - 1) * x.dilation / x.stride, L);
+            length = origin + round_up(Steps::windows_length(x, blocks.columns()), L) + L;
+            size = p.z_watchers_ * rows * length;
             Arena arena(memory);
-            grad = arena.take<W>(slots * length);
-            offsets = arena.take<Offset>(slots * length);
+            grad = arena.take<W>(size);
+            offsets = arena.take<Offset>(size);
             line = arena.take<W>(2 * length);
             bytes = arena.used();
+        }
+
+        // Where step 0 stands in row oy of a plane.
+        int64_t at(int64_t plane, int64_t oy) const {
+            return (plane * rows + (oy & (rows - 1))) * length + origin;
         }
     };
 
@@ -172,7 +199,7 @@ class MaxPoolGrad {
                      [&](int64_t task, void* memory) {
                          const Ring ring(*this, blocks, memory);
                          const Block block = blocks[task];
-                         for (int64_t i = 0; i < z_watchers_ * y_watchers_ * ring.length; ++i)
+                         for (int64_t i = 0; i < ring.size; ++i)
                              ring.grad[i] = 0, ring.offsets[i] = ~Offset{0};
                          for (int64_t c = block.channels.begin; c < block.channels.end; ++c)
                              planar_block<stride>(block, c, ring);
@@ -184,83 +211,91 @@ class MaxPoolGrad {
         const int64_t z = block.z.begin;
         const Steps steps(pool_.x, block.x);
         const Cells windows = watchers_of(pool_.x, block.x);
+        const int64_t skipped = steps.skipped(pool_.x, block.x);
         T* to = out_.image(block.n) + z * out_.z_stride + block.x.begin * out_.x_stride +
                 c * out_.c_stride;
+        const Watchers planes(pool_.z, z);
+        Watchers rows(pool_.y, block.y.begin);
         int64_t read_until = 0;
-        Watchers watchers(pool_.y, block.y.begin);
         for (int64_t y = block.y.begin; y < block.y.end; ++y) {
-            watchers.advance(y);
-            const Watchers planes(pool_.z, z);
-            for (int64_t oy = max(read_until, watchers.begin); oy < watchers.end; ++oy)
+            rows.advance(y);
+            for (int64_t oy = max(read_until, rows.begin); oy < rows.end; ++oy)
                 for (int64_t oz = planes.begin; oz < planes.end; ++oz) {
                     const int64_t at =
-                        slot(oz, oy) * ring.length + windows.begin - steps.first_window();
-                    const T* grad = grad_.image(block.n) + oz * grad_.z_stride +
-                                    oy * grad_.y_stride + windows.begin * grad_.x_stride +
-                                    c * grad_.c_stride;
-                    const U* winners = winners_.image(block.n) + oz * winners_.z_stride +
-                                       oy * winners_.y_stride + windows.begin * winners_.x_stride +
-                                       c * winners_.c_stride;
-                    read_row(grad, grad_.x_stride, windows.size(), ring.grad + at);
-                    read_offsets(winners, windows.size(), ring.offsets + at);
+                        ring.at(oz - planes.begin, oy) + windows.begin - steps.begin;
+                    read_row(grad_.image(block.n) + oz * grad_.z_stride + oy * grad_.y_stride +
+                                 windows.begin * grad_.x_stride + c * grad_.c_stride,
+                             grad_.x_stride, windows.size(), ring.grad + at);
+                    read_offsets(winners_.image(block.n) + oz * winners_.z_stride +
+                                     oy * winners_.y_stride + windows.begin * winners_.x_stride +
+                                     c * winners_.c_stride,
+                                 windows.size(), ring.offsets + at);
                 }
-            read_until = watchers.end;
+            read_until = rows.end;
 
-            PlanarRow rows[most_questions];
+            PlanarRow watching[most_questions];
             int64_t count = 0;
-            for_watchers(z, y, [&](int64_t oz, int64_t oy, int64_t offset) {
-                const int64_t at = slot(oz, oy) * ring.length + steps.margin;
-                rows[count++] = {ring.grad + at, ring.offsets + at, static_cast<Offset>(offset)};
+            for_rows(z, planes, y, rows, [&](int64_t oz, int64_t oy, int64_t offset) {
+                const int64_t at = ring.at(oz - planes.begin, oy);
+                PlanarRow& row = watching[count++];
+                row.grad = ring.grad + at;
+                row.winners = ring.offsets + at;
+                for (int64_t tap = 0; tap < 3; ++tap)
+                    row.offset_of_tap[tap] = static_cast<Offset>(offset + tap);
             });
             switch (pool_.x.dilation == 1 ? pool_.x.window : 0) {
-                case 2: planar_row<stride, 2>(rows, count, steps.count, ring.line); break;
-                case 3: planar_row<stride, 3>(rows, count, steps.count, ring.line); break;
-                default: planar_row<stride, 0>(rows, count, steps.count, ring.line);
+                case 2: planar_row<stride, 2>(watching, count, steps.count, ring.line); break;
+                case 3: planar_row<stride, 3>(watching, count, steps.count, ring.line); break;
+                default: planar_row<stride, 0>(watching, count, steps.count, ring.line);
             }
-            write_row(ring.line + steps.skipped(pool_.x, block.x), block.x.size(),
-                      to + y * out_.y_stride, out_.x_stride);
+            write_row(ring.line + skipped, block.x.size(), to + y * out_.y_stride, out_.x_stride);
         }
     }
 
-    int64_t slot(int64_t oz, int64_t oy) const {
-        return oz % z_watchers_ * y_watchers_ + oy % y_watchers_;
-    }
-
     void read_offsets(const U* from, int64_t count, Offset* to) const {
-        int64_t i = 0;
-        if (winners_.x_stride == 1)
-            for (; i + L <= count; i += L) store(to + i, load_offsets<Offset>(from + i));
-        for (; i < count; ++i) to[i] = from[i * winners_.x_stride];
+        if (winners_.x_stride == 1 && count >= L) {
+            for (int64_t i = 0; i + L < count; i += L) store(to + i, load_offsets<Offset>(from + i));
+            store(to + count - L, load_offsets<Offset>(from + count - L));
+        } else {
+            for (int64_t i = 0; i < count; ++i) to[i] = from[i * winners_.x_stride];
+        }
     }
 
-    // Outputs that see a row of cells, from step 0 on, and the offset of their first tap there.
+    // A row of outputs that sees a row of cells, from step 0 on.
     struct PlanarRow {
         const W* grad;
-        const Offset* offsets;
-        Offset offset;
+        const Offset* winners;
+        Offset offset_of_tap[3];  // of the first; in memory, where a broadcast is but a load
     };
 
-    // known_window: 0, or the window where it is known and not dilated.
+    // A row of cells from rows of outputs that see it. known_window: 0, or the window along the row
+    // where it is known and not dilated.
     template <int stride, int known_window>
     void planar_row(const PlanarRow* rows, int64_t count, int64_t steps, W* line) const {
-        const int64_t window = known_window ? known_window : pool_.x.window;
-        const int64_t dilation = known_window ? 1 : pool_.x.dilation;
         for (int64_t j = 0; j < steps; j += L) {
             Vec<W> phases[2] = {};
-            for (int64_t row = 0; row < count; ++row)
-#pragma GCC unroll 3
-                for (int64_t tap = window - 1; tap >= 0; --tap) {
-                    const int64_t at = j - tap * dilation / stride;
-                    const Vec<Offset> offset =
-                        broadcast<Offset>(rows[row].offset + static_cast<Offset>(tap));
-                    const Vec<W> won = load(rows[row].offsets + at) == offset
-                                           ? load(rows[row].grad + at)
-                                           : Vec<W>{};
-                    if (tap * dilation % stride)
-                        phases[1] += won;
-                    else
-                        phases[0] += won;
+            for (const PlanarRow* row = rows; row != rows + count; ++row) {
+                const auto ask = [&](Offset offset, int64_t phase, Vec<Offset> winners, Vec<W> grad) {
+                    phases[phase] += winners == broadcast<Offset>(offset) ? grad : Vec<W>{};
+                };
+                const auto ask_known = [&](auto known) {
+                    constexpr int64_t tap = decltype(known)::value, shift = tap / stride;
+                    ask(row->offset_of_tap[tap], tap % stride, load_before<shift>(row->winners + j),
+                        load_before<shift>(row->grad + j));
+                };
+                if constexpr (known_window >= 3) ask_known(Known<2>{});
+                if constexpr (known_window >= 2) {
+                    ask_known(Known<1>{});
+                    ask_known(Known<0>{});
+                } else {
+                    for (int64_t tap = pool_.x.window - 1; tap >= 0; --tap) {
+                        const int64_t distance = tap * pool_.x.dilation;
+                        const int64_t at = j - distance / stride;
+                        ask(row->offset_of_tap[0] + static_cast<Offset>(tap), distance % stride,
+                            load(row->winners + at), load(row->grad + at));
+                    }
                 }
+            }
             if constexpr (stride == 1) {
                 store(line + j, phases[0]);
             } else {
@@ -270,18 +305,24 @@ class MaxPoolGrad {
         }
     }
 
-    // The rows of outputs that see a row of cells, in order: run(oz, oy, offset of the first tap).
-    template <class Run>
-    ATTAR_INLINE void for_watchers(int64_t z, int64_t y, const Run& run) const {
-        const Watchers planes(pool_.z, z), rows(pool_.y, y);
-        for (int64_t oz = planes.begin; oz < planes.end; ++oz) {
-            const int64_t kz = tap_on(pool_.z, oz, z);
-            if (kz < 0) continue;
-            for (int64_t oy = rows.begin; oy < rows.end; ++oy) {
-                const int64_t ky = tap_on(pool_.y, oy, y);
-                if (ky >= 0) run(oz, oy, (kz * pool_.y.window + ky) * pool_.x.window);
-            }
-        }
+    template <int64_t v>
+    struct Known {
+        static constexpr int64_t value = v;
+    };
+
+    // The lanes from `shift` before `from` on, where `from` is aligned. A vector of 64 bytes that is
+    // not aligned lies on two lines of the cache; whole lines can be shared by the taps.
+    template <int64_t shift, class V>
+    ATTAR_INLINE static Vec<V> load_before(const V* from) {
+#if defined(__AVX512F__)
+        if constexpr (shift != 0 && sizeof(V) == 4)
+            return (Vec<V>)_mm512_alignr_epi32((__m512i)load(from), (__m512i)load(from - L),
+                                               int(L - shift));
+        else if constexpr (shift != 0)
+            return (Vec<V>)_mm512_alignr_epi64((__m512i)load(from), (__m512i)load(from - L),
+                                               int(L - shift));
+#endif
+        return load(from - shift);
     }
 
     // ------------------------------------------------------------------ output by output

@@ -143,23 +143,30 @@ Blocks planar_blocks(const Images<T>& cells, const Pool& pool, int64_t number_by
 
 // ------------------------------------------------------------------------ rows in and out
 
-// `count` numbers, `stride` apart, one behind the other as numbers to compute with.
+// `count` numbers, `stride` apart, one behind the other as numbers to compute with. The last vector
+// overlaps the one before it.
 template <class T>
 ATTAR_INLINE void read_row(const T* from, int64_t stride, int64_t count, Wide<T>* to) {
     using W = Wide<T>;
-    int64_t i = 0;
-    if (stride == 1)
-        for (; i + lanes<W> <= count; i += lanes<W>) store(to + i, load_as<W>(from + i));
-    for (; i < count; ++i) to[i] = widen(from[i * stride]);
+    constexpr int64_t L = lanes<W>;
+    if (stride == 1 && count >= L) {
+        for (int64_t i = 0; i + L < count; i += L) store(to + i, load_as<W>(from + i));
+        store(to + count - L, load_as<W>(from + count - L));
+    } else {
+        for (int64_t i = 0; i < count; ++i) to[i] = widen(from[i * stride]);
+    }
 }
 
 template <class T>
 ATTAR_INLINE void write_row(const Wide<T>* from, int64_t count, T* to, int64_t stride) {
     using W = Wide<T>;
-    int64_t i = 0;
-    if (stride == 1)
-        for (; i + lanes<W> <= count; i += lanes<W>) store_as<W>(to + i, load(from + i));
-    for (; i < count; ++i) to[i * stride] = narrow<T>(from[i]);
+    constexpr int64_t L = lanes<W>;
+    if (stride == 1 && count >= L) {
+        for (int64_t i = 0; i + L < count; i += L) store_as<W>(to + i, load(from + i));
+        store_as<W>(to + count - L, load(from + count - L));
+    } else {
+        for (int64_t i = 0; i < count; ++i) to[i * stride] = narrow<T>(from[i]);
+    }
 }
 
 // The lanes of a and b by turns: the first and the second half of them.
