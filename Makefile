@@ -67,6 +67,7 @@ test: $(VENV)/.installed $(VENV)/.extra-test
 bench: $(VENV)/.installed $(VENV)/.extra-bench
 	$(BIN)/python -m benchmarks
 
+KERNEL_TESTS := $(patsubst %,tests/test_%.py,nn pooling bins antialias gradients)
 ASAN := $(shell $${CXX:-c++} -print-file-name=libasan.so) $(shell $${CXX:-c++} -print-file-name=libubsan.so)
 
 sanitize: $(VENV)/.built-with $(VENV)/.installed $(VENV)/.extra-test
@@ -77,7 +78,7 @@ sanitize: $(VENV)/.built-with $(VENV)/.installed $(VENV)/.extra-test
 	  --config-settings=cmake.define.ATTAR_WERROR=ON .
 	LD_PRELOAD="$(ASAN)" ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 \
 	  UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 PYTHONPATH=build/sanitized \
-	  $(BIN)/python -m pytest -q -p no:cacheprovider tests/test_nn.py
+	  $(BIN)/python -m pytest -q -p no:cacheprovider $(KERNEL_TESTS)
 
 clean:
 	rm -rf build dist out $(VENV)

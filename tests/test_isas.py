@@ -10,6 +10,7 @@ import pytest
 import attar
 
 CONFIG = attar.show_config("dicts")
+KERNELS = ["nn", "pooling", "bins", "antialias", "gradients"]
 OTHERS = [isa for isa in CONFIG["available_isas"] if isa != CONFIG["isa"]]
 
 
@@ -25,8 +26,8 @@ def run(isa, *arguments):
 
 @pytest.mark.parametrize("isa", OTHERS)
 def test_the_native_tests_pass_on(isa):
-    done = run(isa, "-m", "pytest", "-q", "-p", "no:cacheprovider",
-               str(Path(__file__).with_name("test_nn.py")))  # fmt: skip
+    files = [str(Path(__file__).with_name(f"test_{name}.py")) for name in KERNELS]
+    done = run(isa, "-m", "pytest", "-q", "-p", "no:cacheprovider", *files)
     assert done.returncode == 0, done.stdout + done.stderr
     assert f": {isa}," in run(isa, "-m", "pytest", "--co", __file__).stdout
 
