@@ -49,6 +49,7 @@ class SumPoolGrad {
     // those beyond the ends, which are 0, where the windows are taken in phases.
     struct Scratch {
         W *ring, *sums, *line, *divisors;
+        const W** rows;
         Cells* watchers;
         int64_t length;
         size_t bytes;
@@ -65,6 +66,7 @@ class SumPoolGrad {
             sums = arena.take<W>(length);
             divisors = arena.take<W>(length);
             line = arena.take<W>(max(2 * length, blocks.columns()));
+            rows = arena.take<const W*>(p.ring_rows_);
             watchers = arena.take<Cells>(p.interleaved_ ? blocks.columns() : 0);
             bytes = arena.used();
         }
@@ -98,10 +100,12 @@ class SumPoolGrad {
         const int64_t z = block.z.begin, channels = block.channels.size();
         const Cells windows = watchers_of(pool_.x, block.x);
         const int64_t at = windows_at(block, windows);
-        const Steps steps(pool_.x, block.x);
+        const int64_t skipped =
+            in_phases_ ? Steps(pool_.x, block.x).skipped(pool_.x, block.x) : 0;
         T* to = out_.image(block.n) + z * out_.z_stride + block.x.begin * out_.x_stride +
                 block.channels.begin * out_.c_stride;
         int64_t read_until = 0;
+        const W* sums = nullptr;
         Cells before{-1, -1};
         Watchers watchers(pool_.y, block.y.begin);
         for (int64_t y = block.y.begin; y < block.y.end; ++y) {
@@ -115,22 +119,14 @@ class SumPoolGrad {
             const bool repeated = pool_.y.dilation == 1 && watchers.begin == before.begin &&
                                   watchers.end == before.end;
             before = {watchers.begin, watchers.end};
-            if (interleaved_) {
-                const W* sums = repeated ? last_sums(watchers, scratch)
-                                         : add_rows(watchers, y, windows.size() * channels, 0, scratch);
-                spread_interleaved(block, windows, sums, scratch, row);
-                continue;
-            }
             if (!repeated) {
-                const W* sums = add_rows(watchers, y, windows.size(), at, scratch);
-                if (in_phases_)
-                    pool_.x.stride == 1 ? spread_in_phases<1>(steps, sums, scratch.line)
-                                        : spread_in_phases<2>(steps, sums, scratch.line);
-                else
-                    spread_windows(block, windows, sums, scratch.line);
+                sums = add_rows(watchers, y, windows.size() * channels, at, scratch);
+                if (!interleaved_) spread_planar(block, windows, sums, scratch.line);
             }
-            write_row(scratch.line + (in_phases_ ? steps.skipped(pool_.x, block.x) : 0),
-                      block.x.size(), row, out_.x_stride);
+            if (interleaved_)
+                spread_interleaved(block, windows, sums, scratch, row);
+            else
+                write_row(scratch.line + skipped, block.x.size(), row, out_.x_stride);
         }
     }
 
@@ -196,28 +192,25 @@ class SumPoolGrad {
     const W* add_rows(const Watchers& watchers, int64_t y, int64_t count, int64_t at,
                       const Scratch& scratch) const {
         int64_t rows = 0;
-        const W* only = scratch.ring;
-        W* const sums = scratch.sums + at;
-        for (int64_t oy = watchers.begin; oy < watchers.end; ++oy) {
-            if (tap_on(pool_.y, oy, y) < 0) continue;
-            const W* row = scratch.ring + oy % ring_rows_ * scratch.length;
-            if (rows++ == 0) {
-                only = row;
-                continue;
-            }
-            const W* sofar = rows == 2 ? only + at : sums;
-            for (int64_t i = 0; i < count; i += L) store(sums + i, load(sofar + i) + load(row + at + i));
+        for (int64_t oy = watchers.begin; oy < watchers.end; ++oy)
+            if (tap_on(pool_.y, oy, y) >= 0)
+                scratch.rows[rows++] = scratch.ring + oy % ring_rows_ * scratch.length;
+        if (rows == 1) return scratch.rows[0];
+        for (int64_t i = at; i < at + count; i += L) {
+            Vec<W> sum{};
+            for (int64_t row = 0; row < rows; ++row) sum += load(scratch.rows[row] + i);
+            store(scratch.sums + i, sum);
         }
-        if (rows == 1) return only;
-        if (rows == 0)
-            for (int64_t i = 0; i < count; ++i) sums[i] = 0;
         return scratch.sums;
     }
 
-    const W* last_sums(const Watchers& watchers, const Scratch& scratch) const {
-        return watchers.end - watchers.begin == 1
-                   ? scratch.ring + watchers.begin % ring_rows_ * scratch.length
-                   : scratch.sums;
+    void spread_planar(const Block& block, const Cells& windows, const W* sums, W* line) const {
+        if (!in_phases_)
+            spread_windows(block, windows, sums, line);
+        else if (pool_.x.stride == 1)
+            spread_in_phases<1>(Steps(pool_.x, block.x), sums, line);
+        else
+            spread_in_phases<2>(Steps(pool_.x, block.x), sums, line);
     }
 
     template <int stride>
@@ -259,21 +252,37 @@ class SumPoolGrad {
         const int64_t channels = block.channels.size();
         for (int64_t x = block.x.begin; x < block.x.end; ++x, to += out_.x_stride) {
             const Cells watchers = scratch.watchers[x - block.x.begin];
-            const auto add = [&](int64_t c, auto sum, const auto& read) {
-                for (int64_t o = watchers.begin; o < watchers.end; ++o)
-                    if (tap_on(pool_.x, o, x) >= 0)
-                        sum += read(sums + (o - windows.begin) * channels + c);
-                return sum;
-            };
-            if (channels < L)  // what is left of many channels
-                for (int64_t c = 0; c < channels; ++c)
-                    to[c] = narrow<T>(add(c, W{}, [](const W* from) { return *from; }));
-            else
-                for (int64_t step = 0; step < channels; step += L) {
-                    const int64_t c = min(step, channels - L);  // the last overlaps the one before
-                    store_as<W>(to + c, add(c, Vec<W>{}, [](const W* from) { return load(from); }));
-                }
+            const W* from = sums + (watchers.begin - windows.begin) * channels;
+            // What is left of many channels may be less than a vector; else the last vector
+            // overlaps the one before it.
+            int64_t c = 0;
+            if (channels < L)
+                for (; c < channels; ++c) spread_channel(x, watchers, channels, from + c, to + c);
+            for (; c + 4 * L <= channels; c += 4 * L)
+                spread_channels<4>(x, watchers, channels, from + c, to + c);
+            for (; c < channels; c += L) {
+                const int64_t last = min(c, channels - L);
+                spread_channels<1>(x, watchers, channels, from + last, to + last);
+            }
         }
+    }
+
+    template <int vectors>
+    ATTAR_INLINE void spread_channels(int64_t x, const Cells& watchers, int64_t channels,
+                                      const W* from, T* to) const {
+        Vec<W> sum[vectors] = {};
+        for (int64_t o = watchers.begin; o < watchers.end; ++o, from += channels)
+            if (pool_.x.dilation == 1 || tap_on(pool_.x, o, x) >= 0)
+                for (int v = 0; v < vectors; ++v) sum[v] += load(from + v * L);
+        for (int v = 0; v < vectors; ++v) store_as<W>(to + v * L, sum[v]);
+    }
+
+    void spread_channel(int64_t x, const Cells& watchers, int64_t channels, const W* from,
+                        T* to) const {
+        W sum = 0;
+        for (int64_t o = watchers.begin; o < watchers.end; ++o, from += channels)
+            if (tap_on(pool_.x, o, x) >= 0) sum += *from;
+        *to = narrow<T>(sum);
     }
 
     const Images<const T>& grad_;
