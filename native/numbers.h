@@ -160,6 +160,15 @@ ATTAR_INLINE void store_as(T* to, Vec<W> v) {
     } else if constexpr (same<T, BFloat>) {
         store_part<uint16_t, float>(to, __builtin_convertvector(float_bits_to_bfloat(as_bits(v)),
                                                                 Part<uint16_t, float>));
+#if defined(__AVX512F__)
+    // By name: compilers narrow by more than a half number by number.
+    } else if constexpr (sizeof(W) == 8 && sizeof(T) == 1) {
+        _mm_storel_epi64(reinterpret_cast<__m128i*>(to),
+                         _mm512_maskz_cvtepi64_epi8(0xff, (__m512i)v));
+    } else if constexpr (sizeof(W) == 8 && sizeof(T) == 2) {
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(to),
+                         _mm512_maskz_cvtepi64_epi16(0xff, (__m512i)v));
+#endif
     } else {
         store_part<T, W>(to, __builtin_convertvector(v, Part<T, W>));
     }
