@@ -69,7 +69,11 @@ class Case:
         self.name = pick(sorted(FUNCTIONS))
         self.parameters = inspect.signature(FUNCTIONS[self.name]).parameters
         self.hostility = pick([0, 0, 0, 0.03, 0.15, 0.5])
-        images_only = self.parameters.keys() & {"filters", "pooling_ratio"}
+        images_only = self.parameters.keys() & {
+            "filters",
+            "pooling_ratio",
+            "row_pooling_sequence",
+        }
         self.dims = 2 if images_only else pick([1, 2, 2, 2, 2, 3])
         self.channels_first = pick([False, False, True])
         self.batched = pick([True, True, True, False])
@@ -249,6 +253,18 @@ def image_shape(case: Case) -> Any:
     return case.random.choice([shape, shape, list(shape), case.sizes])
 
 
+def boundaries(axis: int) -> Any:
+    """Where the windows of a fractional pool begin and end along an axis."""
+
+    def made(case: Case) -> Any:
+        size = case.sizes[axis]
+        inner = case.random.sample(range(1, size), case.random.randint(0, size - 1) // 2)
+        found = [0, *sorted(inner), size]
+        return case.random.choice([found, np.array(found), tuple(found), [0, *inner, size]])
+
+    return made
+
+
 def filters(case: Case) -> Any:
     count = case.groups * case.random.choice([1, 1, 2, 3, 16])
     return case.array((*case.window[:2], case.channels // case.groups, count))
@@ -260,6 +276,7 @@ ARGUMENTS: dict[str, Any] = {
     "bias": lambda case: case.array((case.random.choice([case.groups, 1, 16]),)),
     "border": one_of("reflect", "zero", "replicate", "edge", "circular", "wrap", "constant"),
     "ceil_mode": flag,
+    "col_pooling_sequence": boundaries(1),
     "count_include_pad": flag,
     "data_format": lambda case: case.format,
     "dilations": lambda case: case.loose(case.dilations),
@@ -292,6 +309,7 @@ ARGUMENTS: dict[str, Any] = {
     "pooling_type": one_of("MAX", "AVG", "LP", "max", "average", None),
     "pseudo_random": flag,
     "return_phase": flag,
+    "row_pooling_sequence": boundaries(0),
     "seed": one_of(0, 1, None, 2**70, -3),
     "size": lambda case: case.random.choice([1, 2, 3, 5, 7, 8, case.some(1, 7)]),
     "strides": lambda case: case.loose(case.strides),

@@ -794,3 +794,10 @@ def test_bad_arguments_are_named(call, error, message):
         with pytest.raises(error, match=pattern) as raised:
             call()
         assert isinstance(raised.value, AttarError)
+
+
+def test_what_is_masked_is_not_counted_in_silence():
+    values = np.ma.masked_greater(random((1, 4, 4, 1)), 0)
+    with pytest.raises(ArgumentError, match=r"nn.pool: input is a masked array.*filled"):
+        nn.pool(values, 2, "MAX")
+    np.testing.assert_array_equal(nn.pool(values.filled(0), 2, "MAX").shape, (1, 3, 3, 1))

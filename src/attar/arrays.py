@@ -40,8 +40,15 @@ def from_caller(operation: str, argument: str, value: Any) -> tuple[Array, Retur
     NumPy arrays and anything with ``__dlpack__`` on the CPU are not copied. Numbers and nested
     lists become arrays; floating-point ones float32, as in TensorFlow.
     """
-    if isinstance(value, np.ndarray):
+    if type(value) is np.ndarray:
         return value, _unchanged
+    if isinstance(value, np.ndarray):  # memory-mapped, a matrix, ...
+        if isinstance(value, np.ma.MaskedArray):
+            raise ArgumentError(
+                f"{operation}: {argument} is a masked array, and what is masked would count; "
+                "say what it is to count as with .filled()"
+            )
+        return np.asarray(value), _unchanged
     if hasattr(value, "__dlpack__"):
         return _from_dlpack(operation, argument, value), _to_framework_of(value)
     try:

@@ -12,7 +12,7 @@ import numpy as np
 from attar import _core
 from attar.arrays import Array, check_out, from_caller, number_of, require_float
 from attar.errors import ArgumentError, DTypeError, ShapeError
-from attar.geometry import Axis, blur_axes, freeze, spatial_values
+from attar.geometry import Axis, blur_axes, flag, freeze, spatial_values
 from attar.nn.layout import Layout, layout_of
 from attar.nn.pooling import PoolPlan, plan_pool
 from attar.nn.winners import run_pool_winners
@@ -299,6 +299,7 @@ def polyphase_pool(
     array([7., 5., 6.], dtype=float32)
     """
     operation = "nn.polyphase_pool"
+    with_phase = flag(operation, "return_phase", return_phase)
     x, give_back = from_caller(operation, "input", input)
     plan = _polyphase_plan(operation, x.shape, strides, norm, data_format)
     x = require_float(operation, "input", x, half=True)
@@ -308,7 +309,7 @@ def polyphase_pool(
     for image, kept, phase in zip(volumes(x), volumes(output), phases, strict=True):
         part = plan.part(image, phase)
         kept[tuple(map(slice, part.shape))] = part
-    if not return_phase:
+    if not with_phase:
         return give_back(output)
     phases = phases[:, -plan.layout.dims :]
     return PolyphasePool(give_back(output), give_back(phases if plan.layout.batched else phases[0]))
