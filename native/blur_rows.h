@@ -119,35 +119,6 @@ void largest_of_rows(Count, const S* const* rows, int64_t taps, int64_t count, W
     }
 }
 
-// The lower and the upper half of the lanes, with a zero behind each.
-template <class W>
-ATTAR_INLINE Vec<W> low_with_zeros(Vec<W> v) {
-    const Vec<W> zero{};
-    if constexpr (lanes<W> == 16)
-        return __builtin_shufflevector(v, zero, 0, 16, 1, 16, 2, 16, 3, 16, 4, 16, 5, 16, 6, 16, 7,
-                                       16);
-    else if constexpr (lanes<W> == 8)
-        return __builtin_shufflevector(v, zero, 0, 8, 1, 8, 2, 8, 3, 8);
-    else if constexpr (lanes<W> == 4)
-        return __builtin_shufflevector(v, zero, 0, 4, 1, 4);
-    else
-        return __builtin_shufflevector(v, zero, 0, 2);
-}
-
-template <class W>
-ATTAR_INLINE Vec<W> high_with_zeros(Vec<W> v) {
-    const Vec<W> zero{};
-    if constexpr (lanes<W> == 16)
-        return __builtin_shufflevector(v, zero, 8, 16, 9, 16, 10, 16, 11, 16, 12, 16, 13, 16, 14,
-                                       16, 15, 16);
-    else if constexpr (lanes<W> == 8)
-        return __builtin_shufflevector(v, zero, 4, 8, 5, 8, 6, 8, 7, 8);
-    else if constexpr (lanes<W> == 4)
-        return __builtin_shufflevector(v, zero, 2, 4, 3, 4);
-    else
-        return __builtin_shufflevector(v, zero, 1, 2);
-}
-
 // Output pixel o of `to` = sum over k of weights[k] * pixel (o * stride + k) of `line`, which is
 // readable for three vectors behind its last pixel.
 template <class Count, class W, class T>
@@ -203,8 +174,8 @@ void spread_pixels(const W* from, int64_t stride, int64_t channels, int64_t coun
     if (channels == 1 && stride == 2)
         for (; o + L < count; o += L) {  // the zero behind the last one may not be there
             const Vec<W> value = load(from + o);
-            store(to + 2 * o, low_with_zeros<W>(value));
-            store(to + 2 * o + L, high_with_zeros<W>(value));
+            store(to + 2 * o, first_by_turns<W>(value, Vec<W>{}));
+            store(to + 2 * o + L, second_by_turns<W>(value, Vec<W>{}));
         }
     for (; o < count; ++o) {
         W* const pixel = to + o * stride * channels;

@@ -169,33 +169,6 @@ ATTAR_INLINE void write_row(const Wide<T>* from, int64_t count, T* to, int64_t s
     }
 }
 
-// The lanes of a and b by turns: the first and the second half of them.
-template <class T>
-ATTAR_INLINE Vec<T> first_by_turns(Vec<T> a, Vec<T> b) {
-    if constexpr (lanes<T> == 16)
-        return __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7,
-                                       23);
-    else if constexpr (lanes<T> == 8)
-        return __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11);
-    else if constexpr (lanes<T> == 4)
-        return __builtin_shufflevector(a, b, 0, 4, 1, 5);
-    else
-        return __builtin_shufflevector(a, b, 0, 2);
-}
-
-template <class T>
-ATTAR_INLINE Vec<T> second_by_turns(Vec<T> a, Vec<T> b) {
-    if constexpr (lanes<T> == 16)
-        return __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30,
-                                       15, 31);
-    else if constexpr (lanes<T> == 8)
-        return __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15);
-    else if constexpr (lanes<T> == 4)
-        return __builtin_shufflevector(a, b, 2, 6, 3, 7);
-    else
-        return __builtin_shufflevector(a, b, 1, 3);
-}
-
 // ------------------------------------------------------------------------ columns in phases
 
 // How the windows of an axis with stride 1 or 2 fill the lanes of a vector. Cell x is the phase
