@@ -8,10 +8,8 @@
 namespace attar::ATTAR_ISA {
 namespace {
 
-// Where few windows see a cell, every cell asks each of them whether it has won: comparisons of
-// whole vectors, and each number is written once. Up to so many questions that is faster than
-// taking one output after the other to its winner.
-constexpr int64_t most_questions = 36;
+// Of larger windows the taps are not listed.
+constexpr int64_t most_listed_taps = 4096;
 
 // Unsigned numbers as wide as those that are computed with, for offsets of winners.
 template <class W>
@@ -55,6 +53,13 @@ class MaxPoolGrad {
     using Offset = typename OffsetOf<W>::type;
     static constexpr int64_t L = lanes<W>;
 
+    // Where few windows see a cell, every cell asks each of them whether it has won: comparisons
+    // of whole vectors, and each number is written once. Elsewhere outputs are taken to their
+    // winners one after the other. A vector of questions takes 3 to 4 cycles, an output 6 to 8.
+    static constexpr int64_t most_questions = 4 + L * 3 / 2;
+    // The beginning of a row of questions takes as long as some 8 outputs.
+    static constexpr int64_t least_outputs = 8;
+
   public:
     MaxPoolGrad(const Images<const T>& grad, const Images<const U>& winners, const Images<T>& out,
                 const Pool& pool)
@@ -67,7 +72,9 @@ class MaxPoolGrad {
         const int64_t rows = z_watchers_ * y_watchers_;
         if (interleaved && rows * most_watchers(pool_.x) <= most_questions)
             ask_interleaved();
-        else if (!pool_.x.bounds && pool_.x.stride <= 2 && rows * pool_.x.window <= most_questions)
+        else if (!pool_.x.bounds && pool_.x.stride <= 2 &&
+                 pool_.x.out >= least_outputs * pool_.x.stride &&
+                 rows * pool_.x.window <= most_questions)
             pool_.x.stride == 1 ? ask_planar<1>() : ask_planar<2>();
         else
             scatter();
@@ -254,7 +261,8 @@ class MaxPoolGrad {
 
     void read_offsets(const U* from, int64_t count, Offset* to) const {
         if (winners_.x_stride == 1 && count >= L) {
-            for (int64_t i = 0; i + L < count; i += L) store(to + i, load_offsets<Offset>(from + i));
+            for (int64_t i = 0; i + L < count; i += L)
+                store(to + i, load_offsets<Offset>(from + i));
             store(to + count - L, load_offsets<Offset>(from + count - L));
         } else {
             for (int64_t i = 0; i < count; ++i) to[i] = from[i * winners_.x_stride];
@@ -275,7 +283,8 @@ class MaxPoolGrad {
         for (int64_t j = 0; j < steps; j += L) {
             Vec<W> phases[2] = {};
             for (const PlanarRow* row = rows; row != rows + count; ++row) {
-                const auto ask = [&](Offset offset, int64_t phase, Vec<Offset> winners, Vec<W> grad) {
+                const auto ask = [&](Offset offset, int64_t phase, Vec<Offset> winners,
+                                     Vec<W> grad) {
                     phases[phase] += winners == broadcast<Offset>(offset) ? grad : Vec<W>{};
                 };
                 const auto ask_known = [&](auto known) {
@@ -310,8 +319,8 @@ class MaxPoolGrad {
         static constexpr int64_t value = v;
     };
 
-    // The lanes from `shift` before `from` on, where `from` is aligned. A vector of 64 bytes that is
-    // not aligned lies on two lines of the cache; whole lines can be shared by the taps.
+    // The lanes from `shift` before `from` on, where `from` is aligned. A vector of 64 bytes that
+    // is not aligned lies on two lines of the cache; whole lines can be shared by the taps.
     template <int64_t shift, class V>
     ATTAR_INLINE static Vec<V> load_before(const V* from) {
 #if defined(__AVX512F__)
@@ -327,20 +336,37 @@ class MaxPoolGrad {
 
     // ------------------------------------------------------------------ output by output
 
+    // A tap, and how many cells it lies behind the first in a block.
+    struct Tap {
+        int64_t distance, z, y, x;
+    };
+
     void scatter() const {
         const int64_t group = out_.c_stride == 1 ? min(out_.channels, 64) : 1;
         const Blocks blocks = scatter_blocks(group);
-        const int64_t sums =
-            blocks.planes() * blocks.rows() * blocks.columns() * min(group, blocks.channels());
-        parallel_for(blocks.count(), static_cast<size_t>(sums) * sizeof(W),
-                     [&](int64_t task, void* memory) {
-                         Block block = blocks[task];
-                         const Cells channels = block.channels;
-                         for (int64_t c = channels.begin; c < channels.end; c += group) {
-                             block.channels = {c, min(channels.end, c + group)};
-                             scatter_block(block, static_cast<W*>(memory));
-                         }
-                     });
+        const int64_t sums = blocks.planes() * blocks.rows() * blocks.columns() * group;
+        const double window =
+            double(pool_.z.window) * double(pool_.y.window) * double(pool_.x.window);
+        const int64_t taps = window <= most_listed_taps ? int64_t(window) : 0;
+        Buffer<Tap> list(max(1, taps));
+        for (int64_t offset = 0; offset < taps; ++offset) list.data()[offset] = tap(offset, blocks);
+        parallel_for(
+            blocks.count(), static_cast<size_t>(sums) * sizeof(W), [&](int64_t task, void* memory) {
+                Block block = blocks[task];
+                const Cells channels = block.channels;
+                for (int64_t c = channels.begin; c < channels.end; c += group) {
+                    block.channels = {c, min(channels.end, c + group)};
+                    scatter_block(block, blocks, list.data(), taps, static_cast<W*>(memory));
+                }
+            });
+    }
+
+    Tap tap(int64_t offset, const Blocks& blocks) const {
+        const int64_t line = offset / pool_.x.window;
+        Tap tap{0, line / pool_.y.window, line % pool_.y.window, offset % pool_.x.window};
+        tap.z *= pool_.z.dilation, tap.y *= pool_.y.dilation, tap.x *= pool_.x.dilation;
+        tap.distance = (tap.z * blocks.rows() + tap.y) * blocks.columns() + tap.x;
+        return tap;
     }
 
     // An output is read for every block that its window reaches. Blocks that are twice as long as
@@ -349,69 +375,117 @@ class MaxPoolGrad {
         const auto at_least = [](int64_t wanted, const Axis& axis) {
             return min(axis.in, max(wanted, 2 * min(axis.in, axis.extent())));
         };
+        const int64_t pixel_bytes = group * int64_t{sizeof(W)};
         const int64_t columns = at_least(block_columns, pool_.x);
-        const int64_t rows = at_least(block_bytes / (columns * group * int64_t{sizeof(W)}), pool_.y);
-        const int64_t wanted = block_bytes / (columns * rows * group * int64_t{sizeof(W)});
+        const int64_t rows = at_least(block_bytes / (columns * pixel_bytes), pool_.y);
+        const int64_t wanted = max(1, block_bytes / (columns * rows * pixel_bytes));
         const int64_t planes = rows < out_.height ? 1 : at_least(wanted, pool_.z);
         return {out_, planes, rows, columns, group * max(1, wanted / planes)};
     }
 
-    void scatter_block(const Block& block, W* sums) const {
+    void scatter_block(const Block& block, const Blocks& blocks, const Tap* list, int64_t taps,
+                       W* sums) const {
         const Axis &z_axis = pool_.z, &y_axis = pool_.y, &x_axis = pool_.x;
         const int64_t channels = block.channels.size();
-        const int64_t columns = block.x.size(), rows = block.y.size();
-        const int64_t count = block.z.size() * rows * columns * channels;
-        for (int64_t i = 0; i < count; ++i) sums[i] = 0;
+        const int64_t columns = blocks.columns(), rows = blocks.rows();
+        const int64_t plane = rows * columns * channels;
+        for (int64_t z = 0; z < block.z.size(); ++z)
+            for (int64_t i = 0; i < block.y.size() * columns * channels; ++i)
+                sums[z * plane + i] = 0;
 
-        // A window has at most as many taps as winners can name. One of 2^32 cannot be written
-        // down in 32 bits, but divides the same up to its last tap.
-        constexpr int64_t most = 0xffffffff;
-        const auto y_window = static_cast<uint32_t>(min(y_axis.window, most));
-        const auto x_window = static_cast<uint32_t>(min(x_axis.window, most));
-        const Cells planes = watchers_of(z_axis, block.z);
-        const Cells lines = watchers_of(y_axis, block.y), windows = watchers_of(x_axis, block.x);
+        const Cells planes = watchers_of(z_axis, block.z), lines = watchers_of(y_axis, block.y);
+        const Cells windows = watchers_of(x_axis, block.x);
+        // Windows of any place are looked at one by one.
+        Cells inside = x_axis.bounds || !taps ? Cells{windows.end, windows.end} : windows;
+        while (inside.size() && !lies_inside(x_axis, inside.begin, block.x)) ++inside.begin;
+        while (inside.size() && !lies_inside(x_axis, inside.end - 1, block.x)) --inside.end;
         for (int64_t oz = planes.begin; oz < planes.end; ++oz)
-            for (int64_t oy = lines.begin; oy < lines.end; ++oy)
-                for (int64_t ox = windows.begin; ox < windows.end; ++ox) {
-                    const T* grad = grad_.image(block.n) + oz * grad_.z_stride +
-                                    oy * grad_.y_stride + ox * grad_.x_stride +
-                                    block.channels.begin * grad_.c_stride;
-                    const U* winners = winners_.image(block.n) + oz * winners_.z_stride +
-                                       oy * winners_.y_stride + ox * winners_.x_stride +
-                                       block.channels.begin * winners_.c_stride;
-                    const int64_t z_first = z_axis.first(oz), y_first = y_axis.first(oy);
-                    const int64_t x_first = x_axis.first(ox);
+            for (int64_t oy = lines.begin; oy < lines.end; ++oy) {
+                const bool rows_inside =
+                    lies_inside(z_axis, oz, block.z) && lies_inside(y_axis, oy, block.y);
+                const Cells free = rows_inside ? inside : Cells{windows.end, windows.end};
+                const int64_t z_first = z_axis.first(oz) - block.z.begin;
+                const int64_t y_first = y_axis.first(oy) - block.y.begin;
+                const int64_t line = (z_first * rows + y_first) * columns - block.x.begin;
+                const T* grad = grad_.image(block.n) + oz * grad_.z_stride + oy * grad_.y_stride +
+                                block.channels.begin * grad_.c_stride;
+                const U* winners = winners_.image(block.n) + oz * winners_.z_stride +
+                                   oy * winners_.y_stride +
+                                   block.channels.begin * winners_.c_stride;
+                const auto scatter_one = [&](int64_t ox) {
+                    W* to = sums + (line + x_axis.first(ox)) * channels;
                     for (int64_t c = 0; c < channels; ++c) {
-                        const uint32_t offset = winners[c * winners_.c_stride];
-                        const uint32_t line = offset / x_window;
-                        const int64_t kx = offset - line * x_window;
-                        const int64_t kz = line / y_window, ky = line - kz * y_window;
-                        const int64_t z = z_first + kz * z_axis.dilation;
-                        const int64_t y = y_first + ky * y_axis.dilation;
-                        const int64_t x = x_first + kx * x_axis.dilation;
+                        const auto offset = static_cast<int64_t>(
+                            winners[ox * winners_.x_stride + c * winners_.c_stride]);
+                        if (taps && offset >= taps) continue;
+                        const Tap at = taps ? list[offset] : tap(offset, blocks);
                         // A winner is what the caller says it is: it may lie anywhere.
-                        if (kz >= z_axis.taps(oz) || ky >= y_axis.taps(oy) ||
-                            kx >= x_axis.taps(ox) || !block.z.holds(z) || !block.y.holds(y) ||
-                            !block.x.holds(x))
-                            continue;
-                        const int64_t at = ((z - block.z.begin) * rows + y - block.y.begin) * columns +
-                                           x - block.x.begin;
-                        sums[at * channels + c] += widen(grad[c * grad_.c_stride]);
+                        if (sees(z_axis, oz, at.z, block.z) && sees(y_axis, oy, at.y, block.y) &&
+                            sees(x_axis, ox, at.x, block.x))
+                            to[at.distance * channels + c] +=
+                                widen(grad[ox * grad_.x_stride + c * grad_.c_stride]);
                     }
-                }
-
-        for (int64_t z = block.z.begin; z < block.z.end; ++z)
-            for (int64_t y = block.y.begin; y < block.y.end; ++y) {
-                T* to = out_.image(block.n) + z * out_.z_stride + y * out_.y_stride +
-                        block.x.begin * out_.x_stride + block.channels.begin * out_.c_stride;
+                };
+                for (int64_t ox = windows.begin; ox < free.begin; ++ox) scatter_one(ox);
+                W* to = sums + (line + x_axis.first(free.begin)) * channels;
+                const T* from = grad + free.begin * grad_.x_stride;
+                const U* won = winners + free.begin * winners_.x_stride;
                 if (channels == 1)
-                    write_row(sums, columns, to, out_.x_stride);
+                    scatter_freely(from, grad_.x_stride, won, winners_.x_stride, free.size(), list,
+                                   taps, to, x_axis.stride, 1);
                 else
-                    for (int64_t x = 0; x < columns; ++x)
-                        write_row(sums + x * channels, channels, to + x * out_.x_stride,
-                                  out_.c_stride);
-                sums += columns * channels;
+                    for (int64_t ox = free.begin; ox < free.end; ++ox) {
+                        scatter_freely(from, grad_.c_stride, won, winners_.c_stride, channels, list,
+                                       taps, to, 1, channels);
+                        from += grad_.x_stride, won += winners_.x_stride;
+                        to += x_axis.stride * channels;
+                    }
+                for (int64_t ox = free.end; ox < windows.end; ++ox) scatter_one(ox);
             }
+
+        T* to = out_.image(block.n) + block.z.begin * out_.z_stride +
+                block.y.begin * out_.y_stride + block.x.begin * out_.x_stride +
+                block.channels.begin * out_.c_stride;
+        const bool dense = channels == 1 && out_.x_stride == 1 && out_.y_stride == columns;
+        for (int64_t z = 0; z < block.z.size(); ++z, sums += plane, to += out_.z_stride) {
+            if (dense) {
+                write_row(sums, block.y.size() * columns, to, 1);
+                continue;
+            }
+            for (int64_t y = 0; y < block.y.size(); ++y) {
+                const W* from = sums + y * columns * channels;
+                T* row = to + y * out_.y_stride;
+                if (channels == 1)
+                    write_row(from, block.x.size(), row, out_.x_stride);
+                else
+                    for (int64_t x = 0; x < block.x.size(); ++x)
+                        write_row(from + x * channels, channels, row + x * out_.x_stride,
+                                  out_.c_stride);
+            }
+        }
+    }
+
+    // Windows that lie in the block with all their taps: no winner among these leaves it.
+    ATTAR_INLINE static void scatter_freely(const T* grad, int64_t grad_stride, const U* winners,
+                                            int64_t winners_stride, int64_t count, const Tap* list,
+                                            int64_t taps, W* to, int64_t to_stride, int64_t scale) {
+        for (int64_t i = 0; i < count; ++i) {
+            const auto offset = static_cast<int64_t>(winners[i * winners_stride]);
+            if (offset < taps)
+                to[i * to_stride + list[offset].distance * scale] += widen(grad[i * grad_stride]);
+        }
+    }
+
+    // Whether all of the largest window's taps are cells of the block, and window o has them all.
+    ATTAR_INLINE static bool lies_inside(const Axis& axis, int64_t o, const Cells& cells) {
+        return axis.taps(o) == axis.window && axis.first(o) >= cells.begin &&
+               axis.first(o) + axis.extent() <= cells.end;
+    }
+
+    // Whether window o has a tap this far behind its first, and in these cells.
+    ATTAR_INLINE static bool sees(const Axis& axis, int64_t o, int64_t distance,
+                                  const Cells& cells) {
+        return distance < axis.taps(o) * axis.dilation && cells.holds(axis.first(o) + distance);
     }
 
     const Images<const T>& grad_;
@@ -429,7 +503,12 @@ void max_pool_grad(Number number, const AnyInput& grad, const AnyInput& winners,
         using T = decltype(zero);
         const auto run = [&](auto unsigned_zero) {
             using U = decltype(unsigned_zero);
-            MaxPoolGrad<T, U>(grad.as<const T>(), winners.as<const U>(), out.as<T>(), pool).run();
+            const auto from = grad.as<const T>();
+            const auto won = winners.as<const U>();
+            auto to = out.as<T>();
+            Pool folded = pool;
+            fold(to, folded);
+            MaxPoolGrad<T, U>(from, won, to, folded).run();
         };
         if (winner_bytes == 1)
             run(uint8_t{});

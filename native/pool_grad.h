@@ -141,6 +141,27 @@ Blocks planar_blocks(const Images<T>& cells, const Pool& pool, int64_t number_by
     return {cells, 1, rows, columns, max(together, wanted / rows)};
 }
 
+// One window over everything: a plane whose rows follow one another is one long row, and so is a
+// volume of such planes. Taps keep their numbers, and means their divisors.
+template <class T>
+void fold(Images<T>& cells, Pool& pool) {
+    const auto whole = [](const Axis& axis) {
+        return !axis.bounds && axis.out == 1 && axis.window == axis.in && axis.dilation == 1 &&
+               axis.pad_before == 0 && axis.pad_after == 0;
+    };
+    const auto over = [](int64_t size) { return Axis{size, size, 1, 1, 0, 0, 1}; };
+    if (!whole(pool.x) || !whole(pool.y) || cells.y_stride != cells.width * cells.x_stride) return;
+    cells.width *= cells.height;
+    cells.height = 1;
+    pool.x = over(cells.width);
+    pool.y = over(1);
+    if (!whole(pool.z) || cells.z_stride != cells.width * cells.x_stride) return;
+    cells.width *= cells.depth;
+    cells.depth = 1;
+    pool.x = over(cells.width);
+    pool.z = over(1);
+}
+
 // ------------------------------------------------------------------------ rows in and out
 
 // `count` numbers, `stride` apart, one behind the other as numbers to compute with. The last vector

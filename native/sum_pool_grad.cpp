@@ -15,7 +15,7 @@ class SumPoolGrad {
     SumPoolGrad(const Images<const T>& grad, const Images<T>& out, const Pool& pool)
         : grad_(grad), out_(out), pool_(pool),
           interleaved_(out.c_stride == 1 && out.channels >= L),
-          in_phases_(!interleaved_ && !pool.x.bounds && pool.x.stride <= 2),
+          in_phases_(!interleaved_ && !pool.x.bounds && pool.x.stride <= 2 && pool.x.out >= L),
           divides_(pool.kind == PoolKind::average), ring_rows_(most_watchers(pool.y)) {}
 
     void run() const {
@@ -56,8 +56,9 @@ class SumPoolGrad {
 
         Scratch(const SumPoolGrad& p, const Blocks& blocks, void* memory) {
             const Axis& x = p.pool_.x;
-            const int64_t most = x.bounds ? min(x.out, blocks.columns() * most_watchers(x))
-                                          : min(x.out, (blocks.columns() + x.extent()) / x.stride + 2);
+            const int64_t most =
+                min(x.out, x.bounds ? blocks.columns() * most_watchers(x)
+                                    : (blocks.columns() + x.extent()) / x.stride + 2);
             length = p.in_phases_ ? Steps::windows_length(x, blocks.columns())
                                   : most * (p.interleaved_ ? blocks.channels() : 1);
             length = round_up(length, L) + L;
@@ -239,11 +240,13 @@ class SumPoolGrad {
         for (int64_t x = 0; x < block.x.size(); ++x) line[x] = 0;
         for (int64_t o = windows.begin; o < windows.end; ++o) {
             const W value = sums[o - windows.begin];
-            const int64_t begin = axis.first(o), dilation = axis.dilation;
-            const int64_t end = begin + (axis.taps(o) - 1) * dilation + 1;
-            int64_t x = begin;
-            if (x < block.x.begin) x += round_up(block.x.begin - x, dilation);
-            for (; x < min(end, block.x.end); x += dilation) line[x - block.x.begin] += value;
+            const int64_t dilation = axis.dilation;
+            int64_t x = axis.first(o) - block.x.begin;
+            const int64_t end = min(x + (axis.taps(o) - 1) * dilation + 1, block.x.size());
+            if (x < 0) x += round_up(-x, dilation);
+            if (dilation == 1)
+                for (; x + L <= end; x += L) store(line + x, load(line + x) + broadcast(value));
+            for (; x < end; x += dilation) line[x] += value;
         }
     }
 
@@ -297,7 +300,11 @@ class SumPoolGrad {
 void sum_pool_grad(Number number, const AnyInput& grad, const AnyOutput& out, const Pool& pool) {
     with_float_type(number, [&](auto zero) {
         using T = decltype(zero);
-        SumPoolGrad<T>(grad.as<const T>(), out.as<T>(), pool).run();
+        const auto from = grad.as<const T>();
+        auto to = out.as<T>();
+        Pool folded = pool;
+        fold(to, folded);
+        SumPoolGrad<T>(from, to, folded).run();
     });
 }
 
