@@ -76,9 +76,9 @@ sanitize: $(VENV)/.built-with $(VENV)/.installed $(VENV)/.extra-test
 	@$(PIP) --no-build-isolation --no-deps --target build/sanitized \
 	  --config-settings=build-dir=build/sanitize --config-settings=cmake.define.ATTAR_SANITIZE=ON \
 	  --config-settings=cmake.define.ATTAR_WERROR=ON .
-	LD_PRELOAD="$(ASAN)" ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 \
+	echo $(KERNEL_TESTS) | LD_PRELOAD="$(ASAN)" ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 \
 	  UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 PYTHONPATH=build/sanitized \
-	  $(BIN)/python -m pytest -q -p no:cacheprovider $(KERNEL_TESTS)
+	  xargs -n 1 -P 2 $(BIN)/python -m pytest -q -p no:cacheprovider
 
 clean:
 	rm -rf build dist out $(VENV)
