@@ -15,7 +15,8 @@ class SumPoolGrad {
     SumPoolGrad(const Images<const T>& grad, const Images<T>& out, const Pool& pool)
         : grad_(grad), out_(out), pool_(pool),
           interleaved_(out.c_stride == 1 && out.channels >= L),
-          in_phases_(!interleaved_ && !pool.x.bounds && pool.x.stride <= 2 && pool.x.out >= L),
+          in_phases_(!interleaved_ && !pool.x.bounds && pool.x.stride <= 2 &&
+                     pool.x.window <= 4 * pool.x.out),
           divides_(pool.kind == PoolKind::average), ring_rows_(most_watchers(pool.y)) {}
 
     void run() const {
