@@ -29,7 +29,7 @@ from attar.nn.pooling import (
     plan_global_pool,
     plan_pool,
 )
-from attar.nn.winners import _addresses, _require_index, run_pool_winners
+from attar.nn.winners import addresses_of, require_index, run_pool_winners
 
 __all__ = [
     "adaptive_pool_grad",
@@ -434,7 +434,7 @@ def max_unpool_grad(
     g, give_back = from_caller(operation, "grad", grad)
     positions, _ = from_caller(operation, "argmax", argmax)
     layout = layout_of(operation, g.shape, freeze(operation, "data_format", data_format))
-    _require_index(operation, index, ("flat", "plane"))
+    require_index(operation, index, ("flat", "plane"))
     g = require_float(operation, "grad", g, half=True)
     if positions.dtype.kind not in "iu":
         raise DTypeError(f"{operation}: argmax must be whole numbers, got {positions.dtype}")
@@ -446,7 +446,7 @@ def max_unpool_grad(
         )
     result = np.empty(positions.shape, g.dtype)
     if result.size:
-        at = _addresses(operation, layout, g.shape, positions, index, include_batch_in_index)
+        at = addresses_of(operation, layout, g.shape, positions, index, include_batch_in_index)
         layout.volumes(result)[...] = np.take(g, at)
     return give_back(result)
 

@@ -93,7 +93,7 @@ def max_pool_with_argmax(
         operation, x.shape, ksize, "MAX", strides, padding, data_format, dilations,
         ceil_mode=ceil_mode, window_argument="ksize",
     )  # fmt: skip
-    _require_index(operation, index, ("flat", "plane", "window"))
+    require_index(operation, index, ("flat", "plane", "window"))
     include_batch = flag(operation, "include_batch_in_index", include_batch_in_index)
     dtype = _index_dtype(operation, output_dtype)
     if index != "window":
@@ -156,7 +156,7 @@ def max_unpool(
     frozen = freeze(operation, "output_shape", output_shape)
     layout = layout_of(operation, x.shape, freeze(operation, "data_format", data_format), frozen)
     out_shape = _unpooled_shape(operation, x.shape, layout, frozen)
-    _require_index(operation, index, ("flat", "plane"))
+    require_index(operation, index, ("flat", "plane"))
     include_batch = flag(operation, "include_batch_in_index", include_batch_in_index)
     x = require_real(operation, "input", x)
     if positions.dtype.kind not in "iu":
@@ -168,7 +168,7 @@ def max_unpool(
         )
     result = np.zeros(out_shape, x.dtype)
     if x.size:
-        at = _addresses(operation, layout, out_shape, positions, index, include_batch)
+        at = addresses_of(operation, layout, out_shape, positions, index, include_batch)
         # Unlike an assignment to result[at], put() is a plain loop: the last of two values stays.
         np.put(core_view(result), at, core_view(layout.volumes(x)))
     return give_back(result)
@@ -193,7 +193,7 @@ def run_pool_winners(operation: str, plan: PoolPlan, x: Array) -> tuple[Array, A
     return output, winners
 
 
-def _require_index(operation: str, index: Any, accepted: tuple[str, ...]) -> None:
+def require_index(operation: str, index: Any, accepted: tuple[str, ...]) -> None:
     if not isinstance(index, str) or index not in accepted:
         *names, last = map(repr, accepted)
         raise ArgumentError(
@@ -281,7 +281,7 @@ def _unpooled_shape(
     return whole
 
 
-def _addresses(
+def addresses_of(
     operation: str,
     layout: Layout,
     out_shape: tuple[int, ...],
