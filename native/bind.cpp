@@ -336,6 +336,7 @@ void run_blur_grad(const Input& grad, const Output& out, const OwnedBlur& owned,
 
 NB_MODULE(_core, m) {
     m.doc() = "attar's kernels. attar.nn is the way in.";
+    nb::set_leak_warnings(false);  // plans are kept until the process ends
     kernels();  // a wrong ATTAR_ISA is an ImportError, not a surprise later
 
     nb::class_<OwnedAxis>(m, "Axis")
