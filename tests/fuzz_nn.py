@@ -82,7 +82,10 @@ class Case:
         most = {1: 300, 2: 40, 3: 9}[self.dims]
         self.sizes = tuple(self.random.randint(1, most) for _ in range(self.dims))
         few_dtypes = "filters" in self.parameters
-        self.dtype = dtype_of(pick(FLOATS[:2] if few_dtypes else ["float32", *FLOATS, *INTS]))
+        dtypes = (
+            ["float32", *FLOATS] if self.name.endswith("_grad") else ["float32", *FLOATS, *INTS]
+        )
+        self.dtype = dtype_of(pick(FLOATS[:2] if few_dtypes else dtypes))
         self.window = self.some(1, pick([2, 3, 3, 5, most]))
         self.strides = self.some(1, pick([1, 2, 2, 3, most]))
         self.dilations = self.some(1, pick([1, 1, 1, 2, 5]))
@@ -344,6 +347,12 @@ def make_call(seed: int, number: int) -> tuple[str, dict[str, Any]]:
             arguments[parameter.name] = case.hostile()
         else:
             arguments[parameter.name] = ARGUMENTS[parameter.name](case)
+    if "row_pooling_sequence" in arguments and case.random.random() > case.hostility:
+        # So many numbers have to agree here that chance alone would hardly ever do it.
+        rows, columns = boundaries(0)(case), boundaries(1)(case)
+        arguments |= {"row_pooling_sequence": rows, "col_pooling_sequence": columns}
+        shape = case.join((len(rows) - 1, len(columns) - 1), case.channels)
+        arguments["grad"] = case.array(shape)
     if "out" in arguments and case.random.random() < case.hostility:
         arguments["out"] = case.random.choice([arguments.get("input"), case.any_array()])
     return case.name, arguments

@@ -18,7 +18,7 @@ import numpy as np
 from attar import _core
 from attar.arrays import Array, Return, from_caller, number_of, require_float
 from attar.errors import ArgumentError, DTypeError, ShapeError
-from attar.geometry import AnyAxis, fractional_axis, freeze
+from attar.geometry import AnyAxis, flag, fractional_axis, freeze
 from attar.nn.bins import plan_adaptive_pool
 from attar.nn.layout import layout_of, require_room
 from attar.nn.pooling import (
@@ -434,6 +434,7 @@ def max_unpool_grad(
     g, give_back = from_caller(operation, "grad", grad)
     positions, _ = from_caller(operation, "argmax", argmax)
     layout = layout_of(operation, g.shape, freeze(operation, "data_format", data_format))
+    include_batch = flag(operation, "include_batch_in_index", include_batch_in_index)
     require_index(operation, index, ("flat", "plane"))
     g = require_float(operation, "grad", g, half=True)
     if positions.dtype.kind not in "iu":
@@ -446,7 +447,7 @@ def max_unpool_grad(
         )
     result = np.empty(positions.shape, g.dtype)
     if result.size:
-        at = addresses_of(operation, layout, g.shape, positions, index, include_batch_in_index)
+        at = addresses_of(operation, layout, g.shape, positions, index, include_batch)
         layout.volumes(result)[...] = np.take(g, at)
     return give_back(result)
 
@@ -620,4 +621,4 @@ def _bins(operation: str, argument: str, sequence: Any, size: int, overlapping: 
         raise ArgumentError(
             f"{operation}: {argument} must grow from 0 to the size, {size}, got {sequence!r}"
         )
-    return fractional_axis(size, ends, bool(overlapping))
+    return fractional_axis(size, ends, flag(operation, "overlapping", overlapping))
