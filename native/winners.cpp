@@ -108,8 +108,8 @@ struct WinnerOp {
 
     ATTAR_INLINE Vec<int64_t> read(const T* p, int64_t row, int64_t i,
                                    const Lines<int64_t>& lines) const {
-        const Vec<int64_t> place = load(lines.per_input + i) + (row << x_bits);
-        return (ordered_vector(p) << 32) | (0xffffffff - place);
+        const Vec<int64_t> place = load(lines.per_input + i) | (row << x_bits);
+        return (ordered_vector(p) << 32) | (place ^ 0xffffffff);
     }
     ATTAR_INLINE int64_t read_one(const T* p, int64_t row, int64_t i,
                                   const Lines<int64_t>& lines) const {
@@ -130,6 +130,7 @@ struct WinnerOp {
         for (int64_t o = columns.begin; o < columns.end; ++o)
             for (int64_t i = 0; i < (x.axis.out == 1 ? piece.channels : piece.pitch); ++i)
                 *to++ = x.axis.first(o);
+        for (int64_t i = 0; i < lanes<int64_t>; ++i) to[i] = 0;  // read, but not used
     }
 
     void emit(const Run<int64_t>& run, const Piece& piece, const Lines<int64_t>& lines) const {
