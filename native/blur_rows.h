@@ -44,28 +44,13 @@ ATTAR_INLINE Vec<W> load_some(const T* from, int64_t count) {
     }
 }
 
-// The first `count` lanes, 0 < count < lanes<W>.
-template <class W, class T>
-ATTAR_INLINE void store_some(T* to, Vec<W> v, int64_t count) {
-#if defined(__AVX512F__)
-    const auto mask = static_cast<uint32_t>((uint64_t{1} << count) - 1);
-    if constexpr (sizeof(T) == 8)
-        return _mm512_mask_storeu_pd(to, static_cast<__mmask8>(mask), (__m512d)v);
-    else if constexpr (same<T, float>)
-        return _mm512_mask_storeu_ps(to, static_cast<__mmask16>(mask), (__m512)v);
-#endif
-    T part[lanes<W>];
-    store_as<W>(part, v);
-    for (int64_t i = 0; i < count; ++i) to[i] = part[i];
-}
-
 // to[i] = value(i, lanes from there on) for i in [0, count). The last vector overlaps the one
 // before it; `value` is told how many of its lanes count only where there is no other.
 template <class W, class T, class Value>
 ATTAR_INLINE void each_vector(int64_t count, T* to, const Value& value) {
     constexpr int64_t L = lanes<W>;
     if (count < L) {
-        if (count > 0) store_some<W>(to, value(0, count), count);
+        if (count > 0) store_first_as<W>(to, value(0, count), count);
         return;
     }
     for (int64_t i = 0; i < count - L; i += L) store_as<W>(to + i, value(i, L));
@@ -161,7 +146,7 @@ void weigh_pixels(Count, const W* line, const W* weights, int64_t taps, int64_t 
                 if (at + L <= end)
                     store_as<W>(to + at, total);
                 else
-                    store_some<W>(to + at, total, end - at);
+                    store_first_as<W>(to + at, total, end - at);
             }
     }
 }

@@ -209,7 +209,7 @@ class PlanarExtract {
                  const Scratch& scratch) const {
         const Box box = piece.box(conv_, round_up(piece.inside_x.size(), 2 * L), group);
         const Tile<T> tile =
-            planar_tile(in_, in_.image(n), box, conv_.x.stride, open_, T{0}, scratch.tile);
+            planar_tile(in_, in_.image(n), box, conv_.x.stride, open_, scratch.tile);
         const bool in_registers = dense_.pooled && piece.whole(pool_);
         if (!dense_.rows) fill_offsets(tile, scratch.offsets);
         if (Reduce::divides && !in_registers)
@@ -381,7 +381,7 @@ class InterleavedExtract {
     void compute(int64_t n, int64_t group, Range blocks, const Piece& piece,
                  const Scratch& scratch) const {
         const Box box = piece.box(conv_, piece.inside_x.size(), group);
-        const Tile<T> tile = interleaved_tile(in_, in_.image(n), box, T{0}, scratch.tile);
+        const Tile<T> tile = interleaved_tile(in_, in_.image(n), box, scratch.tile);
         const int64_t count = piece.columns.size();
         const Ring<T> ring{scratch.ring, pool_.y.extent(), piece.conv_width * block};
         if (Reduce::divides)
@@ -402,9 +402,8 @@ class InterleavedExtract {
                     const T rows_divisor =
                         Reduce::divides ? static_cast<T>(pool_.divisor(pool_.y, o)) : T{1};
                     pool_interleaved_row<Reduce>(scratch.rows, pool_.y.window, block, pool_.x,
-                                                 count, present, true, scratch.divisors,
-                                                 rows_divisor, to + o * out_.y_stride,
-                                                 out_.x_stride);
+                                                 count, present, scratch.divisors, rows_divisor,
+                                                 to + o * out_.y_stride, out_.x_stride);
                 });
         }
     }

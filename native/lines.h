@@ -57,8 +57,8 @@ struct Piece {
     int64_t y = 0;        // the output row at hand
 };
 
-// Results of one output row that lie side by side in `from`: pixel `x` of the outputs and those
-// behind it, or channels of it; `to` is their place in the answer, in elements from its start.
+// Results of one output row that lie side by side in `from`. They go to `to` and every `step`-th
+// element behind it, counted from the start of the answer.
 template <class W>
 struct Run {
     const W* from;

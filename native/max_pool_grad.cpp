@@ -1,10 +1,6 @@
 // The gradient of a maximum: what flows into a window flows to its winner.
 #include "pool_grad.h"
 
-#if defined(__SSE4_1__)
-#include <immintrin.h>
-#endif
-
 namespace attar::ATTAR_ISA {
 namespace {
 
@@ -22,30 +18,6 @@ template <>
 struct OffsetOf<double> {
     using type = uint64_t;
 };
-
-#if defined(__AVX512F__)
-ATTAR_INLINE Vec<uint32_t> widened(Part<uint8_t, uint32_t> v) {
-    return (Vec<uint32_t>)_mm512_cvtepu8_epi32((__m128i)v);
-}
-#elif defined(__AVX2__)
-ATTAR_INLINE Vec<uint32_t> widened(Part<uint8_t, uint32_t> v) {
-    return (Vec<uint32_t>)_mm256_cvtepu8_epi32(_mm_cvtsi64_si128((int64_t)v));
-}
-#elif defined(__SSE4_1__)
-ATTAR_INLINE Vec<uint32_t> widened(Part<uint8_t, uint32_t> v) {
-    return (Vec<uint32_t>)_mm_cvtepu8_epi32(_mm_cvtsi32_si128((int32_t)v));
-}
-#endif
-// A vector of offsets, from numbers that may be narrower.
-template <class Offset, class U>
-ATTAR_INLINE Vec<Offset> load_offsets(const U* from) {
-    const Part<U, Offset> part = load_part<U, Offset>(from);
-#if defined(__SSE4_1__)
-    // By name: compilers convert vectors whose sizes differ fourfold number by number.
-    if constexpr (sizeof(Offset) == 4 && sizeof(U) == 1) return widened(part);
-#endif
-    return __builtin_convertvector(part, Vec<Offset>);
-}
 
 template <class T, class U>
 class MaxPoolGrad {
@@ -162,7 +134,7 @@ class MaxPoolGrad {
         for (int64_t i = 0; i < count; ++i) {
             const Vec<Offset> offset = broadcast<Offset>(questions[i].offset);
             for (int v = 0; v < vectors; ++v)
-                sums[v] += load_offsets<Offset>(questions[i].winners + c + v * L) == offset
+                sums[v] += load_as<Offset>(questions[i].winners + c + v * L) == offset
                                ? load_as<W>(questions[i].grad + c + v * L)
                                : Vec<W>{};
         }
@@ -262,8 +234,8 @@ class MaxPoolGrad {
     void read_offsets(const U* from, int64_t count, Offset* to) const {
         if (winners_.x_stride == 1 && count >= L) {
             for (int64_t i = 0; i + L < count; i += L)
-                store(to + i, load_offsets<Offset>(from + i));
-            store(to + count - L, load_offsets<Offset>(from + count - L));
+                store(to + i, load_as<Offset>(from + i));
+            store(to + count - L, load_as<Offset>(from + count - L));
         } else {
             for (int64_t i = 0; i < count; ++i) to[i] = from[i * winners_.x_stride];
         }
@@ -288,14 +260,14 @@ class MaxPoolGrad {
                     phases[phase] += winners == broadcast<Offset>(offset) ? grad : Vec<W>{};
                 };
                 const auto ask_known = [&](auto known) {
-                    constexpr int64_t tap = decltype(known)::value, shift = tap / stride;
+                    constexpr int64_t tap = known(), shift = tap / stride;
                     ask(row->offset_of_tap[tap], tap % stride, load_before<shift>(row->winners + j),
                         load_before<shift>(row->grad + j));
                 };
-                if constexpr (known_window >= 3) ask_known(Known<2>{});
+                if constexpr (known_window >= 3) ask_known(Constant<2>{});
                 if constexpr (known_window >= 2) {
-                    ask_known(Known<1>{});
-                    ask_known(Known<0>{});
+                    ask_known(Constant<1>{});
+                    ask_known(Constant<0>{});
                 } else {
                     for (int64_t tap = pool_.x.window - 1; tap >= 0; --tap) {
                         const int64_t distance = tap * pool_.x.dilation;
@@ -313,11 +285,6 @@ class MaxPoolGrad {
             }
         }
     }
-
-    template <int64_t v>
-    struct Known {
-        static constexpr int64_t value = v;
-    };
 
     // The lanes from `shift` before `from` on, where `from` is aligned. A vector of 64 bytes that
     // is not aligned lies on two lines of the cache; whole lines can be shared by the taps.

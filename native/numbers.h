@@ -119,6 +119,20 @@ ATTAR_INLINE V float_bits_to_bfloat(V bits) {
 
 // ------------------------------------------------------------------------ read and write
 
+// Bytes to four times their width, by name: compilers do it number by number.
+template <class W>
+ATTAR_INLINE Vec<W> widen_bytes(Part<uint8_t, W> v) {
+#if defined(__AVX512F__)
+    return (Vec<W>)_mm512_maskz_cvtepu8_epi32(0xffff, (__m128i)v);
+#elif defined(__AVX2__)
+    return (Vec<W>)_mm256_cvtepu8_epi32(_mm_cvtsi64_si128((int64_t)v));
+#elif defined(__SSE4_1__)
+    return (Vec<W>)_mm_cvtepu8_epi32(_mm_cvtsi32_si128((int32_t)v));
+#else
+    return __builtin_convertvector(v, Vec<W>);
+#endif
+}
+
 // lanes<W> numbers, as W.
 template <class W, class T>
 ATTAR_INLINE Vec<W> load_as(const T* from) {
@@ -137,6 +151,8 @@ ATTAR_INLINE Vec<W> load_as(const T* from) {
     } else if constexpr (same<T, BFloat>) {
         return as_float(
             __builtin_convertvector(load_part<uint16_t, float>(from), Vec<uint32_t>) << 16);
+    } else if constexpr (same<T, uint8_t> && sizeof(W) == 4 && !is_float<W>) {
+        return widen_bytes<W>(load_part<T, W>(from));
     } else {
         return __builtin_convertvector((load_part<T, W>(from)), Vec<W>);
     }
@@ -171,6 +187,18 @@ ATTAR_INLINE void store_as(T* to, Vec<W> v) {
 #endif
     } else {
         store_part<T, W>(to, __builtin_convertvector(v, Part<T, W>));
+    }
+}
+
+// The first `count` of them, 0 < count <= lanes<W>.
+template <class W, class T>
+ATTAR_INLINE void store_first_as(T* to, Vec<W> v, int64_t count) {
+    if constexpr (same<W, T>) {
+        store_first(to, v, count);
+    } else {
+        T lane[lanes<W>];
+        store_as<W>(lane, v);
+        for (int64_t i = 0; i < count; ++i) to[i] = lane[i];
     }
 }
 

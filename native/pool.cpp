@@ -147,23 +147,21 @@ struct PoolOp {
   private:
     static constexpr int64_t lanes_of = lanes<Work>;
 
+    // Halves were compared as whole numbers: back to their bits.
+    static constexpr bool restores = same<Work, int16_t> && !same<T, int16_t>;
+
     static ATTAR_INLINE void write(T* to, Vec<Work> value) {
-        if constexpr (same<Work, int16_t> && !same<T, int16_t>)
+        if constexpr (restores)
             store(reinterpret_cast<int16_t*>(to), OrderedHalf<T>::flip(value));
         else
             store_as<Work>(to, value);
     }
 
     static ATTAR_INLINE void write_first(T* to, Vec<Work> value, int64_t count) {
-        if constexpr (same<Work, T>) {
-            store_first(to, value, count);
-        } else if constexpr (same<Work, int16_t>) {
+        if constexpr (restores)
             store_first(reinterpret_cast<int16_t*>(to), OrderedHalf<T>::flip(value), count);
-        } else {
-            T lane[lanes_of];
-            write(lane, value);
-            for (int64_t k = 0; k < count; ++k) to[k] = lane[k];
-        }
+        else
+            store_first_as<Work>(to, value, count);
     }
 };
 

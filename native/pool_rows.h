@@ -63,27 +63,20 @@ void pool_planar_row(const T* const* rows, int64_t row_count, const Axis& axis, 
 // ------------------------------------------------------------------------ interleaved
 
 // Rows of pixels -> one row of output pixels. `pixel_stride` leads from pixel to pixel of
-// `rows`; `channels` of each are reduced. Reads whole vectors: up to a vector behind `channels`
-// where `readable` says that they may be read, else the last vector is read piece by piece.
+// `rows`; `channels` of each are reduced. Reads whole vectors: up to a vector behind `channels`.
 template <class Reduce, class T>
 void pool_interleaved_row(const T* const* rows, int64_t row_count, int64_t pixel_stride,
-                          const Axis& axis, int64_t count, int64_t channels, bool readable,
-                          const T* divisors, T rows_divisor, T* to, int64_t to_stride) {
+                          const Axis& axis, int64_t count, int64_t channels, const T* divisors,
+                          T rows_divisor, T* to, int64_t to_stride) {
     constexpr int64_t L = lanes<T>;
     for (int64_t o = 0; o < count; ++o) {
         const int64_t start = o * axis.stride * pixel_stride;
         for (int64_t c = 0; c < channels; c += L) {
             const int64_t valid = min(L, channels - c);
-            const auto read = [&](const T* from) {
-                if (valid == L || readable) return load(from);
-                Vec<T> value{};
-                std::memcpy(&value, from, static_cast<size_t>(valid) * sizeof(T));
-                return value;
-            };
             // Column by column, as the planar kernel does it: a mean has the same last bit.
             const auto column = [&](int64_t k) {
                 const int64_t at = start + k * axis.dilation * pixel_stride + c;
-                return reduce_window<Reduce>([&](int64_t i) { return read(rows[i] + at); },
+                return reduce_window<Reduce>([&](int64_t i) { return load(rows[i] + at); },
                                              row_count);
             };
             Vec<T> value = reduce_window<Reduce>(column, axis.window);

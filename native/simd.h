@@ -20,6 +20,7 @@
 #define ATTAR_VECTOR_BYTES 32
 #define ATTAR_REGISTERS 16
 #elif defined(__x86_64__)
+#include <immintrin.h>
 #define ATTAR_VECTOR_BYTES 16
 #define ATTAR_REGISTERS 14  // of 16: without a fused multiply-add, products need some too
 #else

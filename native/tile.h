@@ -89,8 +89,8 @@ ATTAR_INLINE void copy_numbers(const T* from, int64_t count, T* to) {
 
 // Whole vectors: up to a vector less one number behind `count` is overwritten as well.
 template <class T>
-ATTAR_INLINE void fill_vectors(T value, int64_t count, T* to) {
-    for (int64_t i = 0; i < count; i += lanes<T>) store(to + i, broadcast(value));
+ATTAR_INLINE void clear_vectors(int64_t count, T* to) {
+    for (int64_t i = 0; i < count; i += lanes<T>) store(to + i, Vec<T>{});
 }
 
 // Columns x, x + step, ... of a row, `count` of them: those in [left, right) lie in the image.
@@ -102,16 +102,16 @@ struct RowCopy {
           left(min(count, x >= 0 ? 0 : (step - 1 - x) / step)),
           right(max(left, min(count, width <= x ? 0 : (width - x + step - 1) / step))) {}
 
-    // Writes the row, with `fill` for columns outside, and up to a vector behind it.
+    // Writes the row, with 0 for columns outside, and up to a vector behind it.
     template <class T>
-    ATTAR_INLINE void operator()(const T* row, int64_t x_stride, T fill, T* to) const {
-        fill_vectors(fill, left, to);
+    ATTAR_INLINE void operator()(const T* row, int64_t x_stride, T* to) const {
+        clear_vectors(left, to);
         const T* from = row + (first + left * step) * x_stride;
         if (step * x_stride == 1)
             copy_numbers(from, right - left, to + left);
         else
             for (int64_t i = 0; i < right - left; ++i) to[left + i] = from[i * step * x_stride];
-        fill_vectors(fill, count - right, to + right);
+        clear_vectors(count - right, to + right);
     }
 };
 
@@ -137,7 +137,7 @@ int64_t planar_size(int64_t rows, int64_t columns, int64_t channels, int64_t pha
 // with `open`: it can read in place what is left and right of an image.
 template <class T>
 Tile<T> planar_tile(const Images<const T>& images, const T* image, const Box& box, int64_t phases,
-                    bool open, T fill, T* scratch) {
+                    bool open, T* scratch) {
     if (phases == 1 && images.x_stride == 1 &&
         (open ? box.rows_inside(images) : box.inside(images)))
         return {image + box.y * images.y_stride + box.x + box.channel * images.c_stride,
@@ -151,14 +151,14 @@ Tile<T> planar_tile(const Images<const T>& images, const T* image, const Box& bo
         T* to = scratch + r * row_stride;
         const int64_t y = box.y + r;
         if (y < 0 || y >= images.height) {
-            fill_vectors(fill, row_stride, to);
+            clear_vectors(row_stride, to);
             continue;
         }
         const T* row = image + y * images.y_stride + box.channel * images.c_stride;
         if (rgb) {
             for (int64_t c = 0; c < 3; ++c) {
-                fill_vectors(fill, whole.left, to + c * width);
-                fill_vectors(fill, width - whole.right, to + c * width + whole.right);
+                clear_vectors(whole.left, to + c * width);
+                clear_vectors(width - whole.right, to + c * width + whole.right);
             }
             split_rgb(row + (box.x + whole.left) * 3, whole.right - whole.left, to + whole.left,
                       to + width + whole.left, to + 2 * width + whole.left);
@@ -167,9 +167,9 @@ Tile<T> planar_tile(const Images<const T>& images, const T* image, const Box& bo
         for (int64_t c = 0; c < box.channels; ++c, row += images.c_stride)
             for (int64_t p = 0; p < phases; ++p, to += width) {
                 if (phases == 1)
-                    whole(row, images.x_stride, fill, to);
+                    whole(row, images.x_stride, to);
                 else
-                    RowCopy(images.width, box.x + p, phases, width)(row, images.x_stride, fill, to);
+                    RowCopy(images.width, box.x + p, phases, width)(row, images.x_stride, to);
             }
     }
     return {scratch, row_stride, width, 0, {0, width}};
@@ -177,7 +177,7 @@ Tile<T> planar_tile(const Images<const T>& images, const T* image, const Box& bo
 
 // The box as rows of pixels, the channels of a pixel side by side.
 template <class T>
-Tile<T> interleaved_tile(const Images<const T>& images, const T* image, const Box& box, T fill,
+Tile<T> interleaved_tile(const Images<const T>& images, const T* image, const Box& box,
                          T* scratch) {
     if (images.c_stride == 1 && box.inside(images))
         return {image + box.y * images.y_stride + box.x * images.x_stride + box.channel,
@@ -189,7 +189,7 @@ Tile<T> interleaved_tile(const Images<const T>& images, const T* image, const Bo
             T* to = scratch + r * row_stride + i * box.channels;
             const int64_t x = box.x + i;
             if (y < 0 || y >= images.height || x < 0 || x >= images.width) {
-                for (int64_t c = 0; c < box.channels; ++c) to[c] = fill;
+                for (int64_t c = 0; c < box.channels; ++c) to[c] = 0;
                 continue;
             }
             const T* from = image + y * images.y_stride + x * images.x_stride +

@@ -46,12 +46,11 @@ class WindowedRows {
     WindowedRows(const Images<const T>& in, const Images<T>& out, const Pool& pool, const Op& op)
         : in_(in), out_(out), op_(op), z_(TrimmedAxis(pool.z).axis), y_(TrimmedAxis(pool.y).axis),
           x_(TrimmedAxis(pool.x).axis), pixels_(in.c_stride == 1 && in.channels > 1),
-          slides_(!y_.bounds && y_.out > 1 && y_.window > short_window &&
-                  y_.window > 4 * y_.stride),
-          rolls_(slides_ && Reduce::any_order && y_.dilation == 1),
-          buffers_((slides_ && !rolls_) || (z_.window > 1 && !rolls_) ||
-                   (Op::costly_read && y_.window > y_.stride && !rolls_) ||
-                   (!Reduce::any_order && y_.window > short_window && reaches_out(y_))),
+          rolls_(shares_rows() && Reduce::any_order && y_.dilation == 1),
+          buffers_(!rolls_ && (shares_rows() || z_.window > 1 ||
+                               (Op::costly_read && y_.window > y_.stride) ||
+                               (!Reduce::any_order && y_.window > short_window &&
+                                reaches_out(y_)))),
           end_(in.data + reach(in.n, in.n_stride) + reach(in.depth, in.z_stride) +
                reach(in.height, in.y_stride) + reach(in.width, in.x_stride) +
                reach(in.channels, in.c_stride) + 1) {
@@ -84,6 +83,10 @@ class WindowedRows {
 
     static int64_t reach(int64_t count, int64_t stride) {
         return stride > 0 && count > 0 ? (count - 1) * stride : 0;
+    }
+    // Whether vertical windows share most of their rows.
+    bool shares_rows() const {
+        return !y_.bounds && y_.out > 1 && y_.window > short_window && y_.window > 4 * y_.stride;
     }
     static bool reaches_out(const Axis& axis) {
         return axis.pad_before > 0 || axis.first(axis.out - 1) + axis.extent() > axis.in;
@@ -311,42 +314,36 @@ class WindowedRows {
         const int64_t taps = y_.window;
         W *const suffixes = scratch.buffer, *const prefix = scratch.reduced;
         W* const row = prefix + numbers + L;
+        const auto read = [&](int64_t y, W* to) {
+            return read_row(piece, y, numbers, scratch.rows, lines, to);
+        };
         piece.y = piece.rows.begin;
         while (piece.y < piece.rows.end) {
             const int64_t first = y_.first(piece.y);
             bool finite = watches;
-            for (int64_t j = taps - 1; j >= 0; --j) {
-                W* const to = suffixes + j * numbers;
-                if (j + 1 == taps) {
-                    finite &= read_row(piece, first + j, numbers, scratch, to);
-                    continue;
-                }
-                finite &= read_row(piece, first + j, numbers, scratch, row);
-                combine_lines(row, to + numbers, numbers, to);
+            finite &= read(first + taps - 1, suffixes + (taps - 1) * numbers);
+            for (int64_t j = taps - 2; j >= 0; --j) {
+                finite &= read(first + j, row);
+                combine_lines(row, suffixes + (j + 1) * numbers, numbers, suffixes + j * numbers);
             }
             int64_t next = first + taps;  // the row that the prefix takes next
             for (; piece.y < piece.rows.end && y_.first(piece.y) < first + taps; ++piece.y) {
                 const int64_t start = y_.first(piece.y);
                 for (; next < start + taps; ++next) {
                     W* const to = next == first + taps ? prefix : row;
-                    finite &= read_row(piece, next, numbers, scratch, to);
+                    finite &= read(next, to);
                     if (to == row) combine_lines(row, prefix, numbers, prefix);
                 }
-                if (start == first)
-                    combine_lines(suffixes, suffixes, numbers, lines.line);
-                else
-                    combine_lines(suffixes + (start - first) * numbers, prefix, numbers, lines.line);
+                // The first window is the whole block, and needs no prefix.
+                const W* const suffix = suffixes + (start - first) * numbers;
+                combine_lines(suffix, start == first ? suffix : prefix, numbers, lines.line);
                 reduce_columns(piece, finite, lines.line, lines);
             }
         }
     }
 
     // One row, reduced over the planes. Returns whether all numbers are known to be finite.
-    bool read_row(const Piece& piece, int64_t y, int64_t numbers, const Scratch& scratch,
-                  W* line) const {
-        return read_row(piece, y, numbers, scratch, scratch.lines, line);
-    }
-    bool read_row(const Piece& piece, int64_t y, int64_t numbers, const Scratch& scratch,
+    bool read_row(const Piece& piece, int64_t y, int64_t numbers, Row<T>* rows,
                   const Lines<W>& lines, W* line) const {
         const int64_t first = z_.first(piece.z), taps = z_.taps(piece.z);
         int64_t count = 0;
@@ -354,9 +351,9 @@ class WindowedRows {
             const int64_t z = first + k * z_.dilation;
             if (z < 0 || z >= in_.depth) continue;
             const int64_t id = k * piece.rows.span() + y - piece.rows.first;
-            scratch.rows[count++] = {source(piece, z, y), id};
+            rows[count++] = {source(piece, z, y), id};
         }
-        if (count) return reduce_rows(piece, scratch.rows, count, lines, line);
+        if (count) return reduce_rows(piece, rows, count, lines, line);
         fill(line, numbers);
         return watches;
     }
@@ -397,7 +394,7 @@ class WindowedRows {
         W* line = scratch.buffer;
         bool finite = watches;
         for (int64_t y = piece.rows.first; y < piece.rows.last; ++y, line += numbers)
-            finite &= read_row(piece, y, numbers, scratch, lines, line);
+            finite &= read_row(piece, y, numbers, scratch.rows, lines, line);
         return finite;
     }
 
@@ -467,8 +464,9 @@ class WindowedRows {
         if (x_.bounds)
             reduce_bins(piece, line, to);
         else if (pixels_)
-            slide_windows<R>(line, Slide{x_.window, x_.stride, x_.dilation, piece.pitch, piece.pitch}, count, to,
-                             lines.spare);
+            slide_windows<R>(line,
+                             Slide{x_.window, x_.stride, x_.dilation, piece.pitch, piece.pitch},
+                             count, to, lines.spare);
         else if (x_.out == 1)  // a window for each channel
             slide_windows<R>(line, Slide{x_.window, piece.line_stride, x_.dilation, 1, 1},
                              piece.channels, to, lines.spare);
@@ -505,8 +503,7 @@ class WindowedRows {
     const Op& op_;
     const Axis z_, y_, x_;  // trimmed
     const bool pixels_;     // whether a line holds pixels, not rows of single channels
-    const bool slides_;     // whether vertical windows share most of their rows
-    const bool rolls_;      // ... and which a maximum shares by prefixes and suffixes
+    const bool rolls_;      // whether rows are shared by prefixes and suffixes
     const bool buffers_;    // whether rows are put together before windows slide over them
     const T* const end_;    // behind the last number of the input
     int64_t block_;         // channels that a task takes together

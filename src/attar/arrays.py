@@ -14,12 +14,15 @@ from attar.errors import ArgumentError, DTypeError, ShapeError
 
 __all__ = [
     "Array",
+    "answer_array",
     "check_out",
     "core_view",
     "from_caller",
     "number_of",
     "require_float",
+    "require_grad",
     "require_real",
+    "require_whole",
 ]
 
 Array: TypeAlias = NDArray[Any]
@@ -202,6 +205,36 @@ def _addressable(array: Array) -> bool:
     return flags.aligned and (
         flags.c_contiguous or not any(step % array.itemsize for step in array.strides)
     )
+
+
+def require_whole(operation: str, argument: str, array: Array) -> None:
+    """Refuse numbers that are not whole by their dtype."""
+    if array.dtype.kind not in "iu":
+        raise DTypeError(f"{operation}: {argument} must be whole numbers, got {array.dtype}")
+
+
+def require_grad(
+    operation: str, grad: Array, shape: tuple[int, ...], input: Array | None = None
+) -> Array:
+    """Return the gradient for an answer of this shape such that the core can address it."""
+    if grad.shape != shape:
+        raise ShapeError(
+            f"{operation}: grad must have the shape of the answer, {shape}, got {grad.shape}"
+        )
+    if input is not None and grad.dtype != input.dtype:
+        raise DTypeError(
+            f"{operation}: grad must be {input.dtype} like the input, got {grad.dtype}"
+        )
+    return require_float(operation, "grad", grad, half=True)
+
+
+def answer_array(
+    operation: str, out: Any, shape: tuple[int, ...], dtype: np.dtype[Any], *inputs: Array | None
+) -> Array:
+    """Return the array that a result is written to: `out` once it is checked, or a new one."""
+    if out is None:
+        return np.empty(shape, dtype)
+    return check_out(operation, out, shape, dtype, *inputs)
 
 
 def check_out(

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from attar import _core
-from attar.arrays import Array, check_out, from_caller, number_of, require_float
-from attar.errors import ArgumentError, DTypeError, ShapeError
+from attar.arrays import Array, answer_array, from_caller, number_of, require_float, require_grad
+from attar.errors import ArgumentError, ShapeError
 from attar.geometry import Axis, blur_axes, flag, freeze, spatial_values
 from attar.nn.layout import Layout, layout_of
 from attar.nn.pooling import PoolPlan, plan_pool
@@ -381,10 +381,7 @@ def _blur(
     x, give_back = from_caller(operation, "input", input)
     plan = _plan(operation, x.shape, ksize, padding, size, strides, data_format, border)
     x = require_float(operation, "input", x, half=True)
-    if out is None:
-        result = np.empty(plan.out_shape, x.dtype)
-    else:
-        result = check_out(operation, out, plan.out_shape, x.dtype, x)
+    result = answer_array(operation, out, plan.out_shape, x.dtype, x)
     if result.size:
         _core.blur(plan.maps.volumes(x), plan.maps.volumes(result), plan.blur, number_of(x))
     return give_back(result) if out is None else out
@@ -485,21 +482,6 @@ def _read_shape(operation: str, input_shape: Any) -> tuple[int, ...]:
             f"{operation}: input_shape must be the sizes of the input, got {input_shape!r}"
         )
     return shape
-
-
-def require_grad(
-    operation: str, grad: Array, shape: tuple[int, ...], input: Array | None = None
-) -> Array:
-    """Return the gradient for an answer of this shape such that the core can address it."""
-    if grad.shape != shape:
-        raise ShapeError(
-            f"{operation}: grad must have the shape of the answer, {shape}, got {grad.shape}"
-        )
-    if input is not None and grad.dtype != input.dtype:
-        raise DTypeError(
-            f"{operation}: grad must be {input.dtype} like the input, got {grad.dtype}"
-        )
-    return require_float(operation, "grad", grad, half=True)
 
 
 class _PolyphasePlan(NamedTuple):

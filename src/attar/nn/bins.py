@@ -154,12 +154,7 @@ def fractional_max_pool(
     """
     operation = "nn.fractional_max_pool"
     x, give_back = from_caller(operation, "input", input)
-    data_format = "NHWC" if data_format is None else freeze(operation, "data_format", data_format)
-    if data_format not in ("NHWC", "NCHW"):
-        raise ArgumentError(
-            f"{operation}: data_format must be 'NHWC' or 'NCHW', got {data_format!r}"
-        )
-    layout = layout_of(operation, x.shape, data_format)
+    layout = image_layout(operation, x.shape, data_format)
     pseudo_random = flag(operation, "pseudo_random", pseudo_random)
     overlapping = flag(operation, "overlapping", overlapping)
     generator = Random(_seed(operation, seed))
@@ -255,6 +250,16 @@ def spatial_pyramid_pool(
 
 
 # ------------------------------------------------------------------ resolve, then compute
+
+
+def image_layout(operation: str, shape: tuple[int, ...], data_format: Any) -> Layout:
+    """Tell what the axes of images in two dimensions mean; channels last by default."""
+    data_format = "NHWC" if data_format is None else freeze(operation, "data_format", data_format)
+    if data_format not in ("NHWC", "NCHW"):
+        raise ArgumentError(
+            f"{operation}: data_format must be 'NHWC' or 'NCHW', got {data_format!r}"
+        )
+    return layout_of(operation, shape, data_format)
 
 
 def plan_adaptive_pool(

@@ -10,7 +10,7 @@ import numpy as np
 from attar import _core
 from attar.arrays import (
     Array,
-    check_out,
+    answer_array,
     core_view,
     from_caller,
     number_of,
@@ -118,10 +118,7 @@ def relu(features: Any, name: str | None = None, *, out: Any = None) -> Any:
     """
     x, give_back = from_caller("nn.relu", "features", features)
     x = require_real("nn.relu", "features", x)
-    if out is None:
-        result = np.empty(x.shape, x.dtype)
-    else:
-        result = check_out("nn.relu", out, x.shape, x.dtype, x)
+    result = answer_array("nn.relu", out, x.shape, x.dtype, x)
     dense = result if result.flags.c_contiguous else np.empty(x.shape, x.dtype)
     if dense.size:
         _core.relu(core_view(np.ascontiguousarray(x)), core_view(dense), number_of(x))
@@ -233,10 +230,7 @@ def _extract(
                 f"one value for each filter, got {offsets.shape}"
             )
         offsets = _like_input(operation, "bias", offsets, x)
-    if out is None:
-        result = np.empty(plan.out_shape, x.dtype)
-    else:
-        result = check_out(operation, out, plan.out_shape, x.dtype, x, weights, offsets)
+    result = answer_array(operation, out, plan.out_shape, x.dtype, x, weights, offsets)
     if plan.taps is not None:
         weights = np.ascontiguousarray(weights[plan.taps])
     if result.size:

@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 
 from attar import _core
-from attar.arrays import Array, Return, from_caller, number_of, require_float
+from attar.arrays import Array, Return, from_caller, number_of, require_float, require_whole
 from attar.errors import ArgumentError, DTypeError, ShapeError
 from attar.geometry import AnyAxis, flag, fractional_axis, freeze
-from attar.nn.bins import plan_adaptive_pool
+from attar.nn.bins import image_layout, plan_adaptive_pool
 from attar.nn.layout import layout_of, require_room
 from attar.nn.pooling import (
     PoolPlan,
@@ -377,12 +377,7 @@ def fractional_max_pool_grad(
     operation = "nn.fractional_max_pool_grad"
     g, give_back = from_caller(operation, "grad", grad)
     x, _ = from_caller(operation, "input", input)
-    data_format = "NHWC" if data_format is None else freeze(operation, "data_format", data_format)
-    if data_format not in ("NHWC", "NCHW"):
-        raise ArgumentError(
-            f"{operation}: data_format must be 'NHWC' or 'NCHW', got {data_format!r}"
-        )
-    layout = layout_of(operation, x.shape, data_format)
+    layout = image_layout(operation, x.shape, data_format)
     height, width = layout.split(x.shape)[1]
     axes = (
         _bins(operation, "row_pooling_sequence", row_pooling_sequence, height, overlapping),
@@ -437,8 +432,7 @@ def max_unpool_grad(
     include_batch = flag(operation, "include_batch_in_index", include_batch_in_index)
     require_index(operation, index, ("flat", "plane"))
     g = require_float(operation, "grad", g, half=True)
-    if positions.dtype.kind not in "iu":
-        raise DTypeError(f"{operation}: argmax must be whole numbers, got {positions.dtype}")
+    require_whole(operation, "argmax", positions)
     n, _, channels = layout.split(g.shape)
     if positions.ndim != g.ndim or layout.split(positions.shape)[::2] != (n, channels):
         raise ShapeError(
@@ -511,15 +505,7 @@ def _pool_grad(
     _require_same_dtype(operation, "input", x, g)
     if plan.kind == "LP":
         return give_back(_norm_grad(plan, g, x, p))
-    return give_back(_max_grad(plan, g, _winners(operation, plan, x)))
-
-
-def _winners(operation: str, plan: PoolPlan, x: Array) -> Array:
-    if len(plan.out_shape) == len(plan.in_shape):
-        return run_pool_winners(operation, plan, x)[1]
-    n, _, channels = plan.layout.split(plan.in_shape)
-    kept = plan.layout.join(n, (1,) * plan.layout.dims, channels)
-    return run_pool_winners(operation, plan._replace(out_shape=kept), x)[1].reshape(plan.out_shape)
+    return give_back(_max_grad(plan, g, run_pool_winners(operation, plan, x)[1]))
 
 
 def _max_grad(plan: PoolPlan, g: Array, winners: Array) -> Array:
@@ -613,8 +599,7 @@ def _require_same_dtype(operation: str, argument: str, x: Array, g: Array) -> No
 
 def _bins(operation: str, argument: str, sequence: Any, size: int, overlapping: Any) -> AnyAxis:
     values, _ = from_caller(operation, argument, sequence)
-    if values.dtype.kind not in "iu":
-        raise DTypeError(f"{operation}: {argument} must be whole numbers, got {values.dtype}")
+    require_whole(operation, argument, values)
     ends = values.tolist() if values.ndim == 1 else []
     grows = all(a < b for a, b in itertools.pairwise(ends))
     if len(ends) < 2 or not grows or ends[0] != 0 or ends[-1] != size:

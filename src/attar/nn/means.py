@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 
 from attar import _core
-from attar.arrays import Array, check_out, from_caller, number_of, require_float
+from attar.arrays import Array, answer_array, from_caller, number_of, require_float, require_grad
 from attar.errors import ArgumentError, DTypeError
 from attar.geometry import Axis
-from attar.nn.antialias import require_grad
 from attar.nn.pooling import PoolPlan, exponent, plan_global_pool, plan_pool
 
 __all__ = ["gem_pool", "gem_pool_grad", "soft_pool", "soft_pool_grad"]
@@ -66,10 +65,7 @@ def soft_pool(
         operation, x.shape, ksize, "MAX", strides, padding, data_format, window_argument="ksize"
     )
     x = require_float(operation, "input", x, half=True)
-    if out is None:
-        result = np.empty(plan.out_shape, x.dtype)
-    else:
-        result = check_out(operation, out, plan.out_shape, x.dtype, x)
+    result = answer_array(operation, out, plan.out_shape, x.dtype, x)
     if result.size:
         plan.layout.volumes(result)[...] = _soft(plan, x)[0]
     return give_back(result) if out is None else out

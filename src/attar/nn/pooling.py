@@ -13,7 +13,7 @@ from attar import _core
 from attar.arrays import (
     Array,
     Return,
-    check_out,
+    answer_array,
     core_view,
     from_caller,
     number_of,
@@ -463,10 +463,7 @@ def require_poolable(operation: str, argument: str, kind: str, array: Array) -> 
 def run_pool(operation: str, plan: PoolPlan, x: Array, give_back: Return, out: Any) -> Any:
     """Compute what is planned, into `out` where there is one."""
     x = require_poolable(operation, "input", plan.kind, x)
-    if out is None:
-        result = np.empty(plan.out_shape, x.dtype)
-    else:
-        result = check_out(operation, out, plan.out_shape, x.dtype, x)
+    result = answer_array(operation, out, plan.out_shape, x.dtype, x)
     if result.size:
         _core.pool(plan.volumes(x), plan.answer_volumes(result), plan.pool, number_of(x))
     return give_back(result) if out is None else out

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from attar import _core
-from attar.arrays import Array, core_view, from_caller, number_of, require_real
+from attar.arrays import Array, core_view, from_caller, number_of, require_real, require_whole
 from attar.errors import ArgumentError, DTypeError, ShapeError
 from attar.geometry import Axis, flag, freeze
 from attar.nn.layout import CHANNELS_FIRST, CHANNELS_LAST, Layout, layout_of, require_room
@@ -159,8 +159,7 @@ def max_unpool(
     require_index(operation, index, ("flat", "plane"))
     include_batch = flag(operation, "include_batch_in_index", include_batch_in_index)
     x = require_real(operation, "input", x)
-    if positions.dtype.kind not in "iu":
-        raise DTypeError(f"{operation}: argmax must be whole numbers, got {positions.dtype}")
+    require_whole(operation, "argmax", positions)
     if positions.shape != x.shape:
         raise ShapeError(
             f"{operation}: argmax must have the shape of the input, {x.shape}, "
@@ -188,8 +187,9 @@ def run_pool_winners(operation: str, plan: PoolPlan, x: Array) -> tuple[Array, A
     winners = np.empty(plan.out_shape, plan.winner_dtype)
     if output.size:
         _core.pool_winners(
-            plan.volumes(x), plan.volumes(output), plan.volumes(winners), plan.pool, number_of(x)
-        )
+            plan.volumes(x), plan.answer_volumes(output), plan.answer_volumes(winners), plan.pool,
+            number_of(x),
+        )  # fmt: skip
     return output, winners
 
 
