@@ -6,7 +6,7 @@
 //
 // A block of 4 taps at every position is computed from the line, a block of 16 from those of 4,
 // and so on, in place. A maximum then is that of a few blocks that overlap; a sum adds the blocks
-// that reduce.h names. A window of 101 costs less than twice one of 9.
+// that reduce.h names.
 #pragma once
 
 #include "reduce.h"
