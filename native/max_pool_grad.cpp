@@ -394,19 +394,21 @@ class MaxPoolGrad {
                     }
                 };
                 for (int64_t ox = windows.begin; ox < free.begin; ++ox) scatter_one(ox);
-                W* to = sums + (line + x_axis.first(free.begin)) * channels;
-                const T* from = grad + free.begin * grad_.x_stride;
-                const U* won = winners + free.begin * winners_.x_stride;
-                if (channels == 1)
-                    scatter_freely(from, grad_.x_stride, won, winners_.x_stride, free.size(), list,
-                                   taps, to, x_axis.stride, 1);
-                else
-                    for (int64_t ox = free.begin; ox < free.end; ++ox) {
-                        scatter_freely(from, grad_.c_stride, won, winners_.c_stride, channels, list,
-                                       taps, to, 1, channels);
-                        from += grad_.x_stride, won += winners_.x_stride;
-                        to += x_axis.stride * channels;
-                    }
+                if (free.size()) {  // else it may begin behind the last window
+                    W* to = sums + (line + x_axis.first(free.begin)) * channels;
+                    const T* from = grad + free.begin * grad_.x_stride;
+                    const U* won = winners + free.begin * winners_.x_stride;
+                    if (channels == 1)
+                        scatter_freely(from, grad_.x_stride, won, winners_.x_stride, free.size(),
+                                       list, taps, to, x_axis.stride, 1);
+                    else
+                        for (int64_t ox = free.begin; ox < free.end; ++ox) {
+                            scatter_freely(from, grad_.c_stride, won, winners_.c_stride, channels,
+                                           list, taps, to, 1, channels);
+                            from += grad_.x_stride, won += winners_.x_stride;
+                            to += x_axis.stride * channels;
+                        }
+                }
                 for (int64_t ox = free.end; ox < windows.end; ++ox) scatter_one(ox);
             }
 
