@@ -3,6 +3,7 @@
 
 #include "operands.h"
 #include "simd.h"
+#include "streamed.h"
 
 namespace attar::ATTAR_ISA {
 
@@ -57,7 +58,7 @@ struct Piece {
     int64_t y = 0;        // the output row at hand
 };
 
-// Results of one output row that lie side by side in `from`. They go to `to` and every `step`-th
+// Results of one output row that lie side by side in `from`. They belong to `to` and every `step`-th
 // element behind it, counted from the start of the answer.
 template <class W>
 struct Run {
@@ -80,6 +81,7 @@ struct Lines {
     W* spare;
     W* per_output;   // a number for each output of a row, as the Op wants it
     W* per_input;    // and for each number of the line
+    Streamed* stream = nullptr;  // how results go to memory, where the answer is large
 };
 
 }  // namespace attar::ATTAR_ISA

@@ -5,7 +5,8 @@
 
 #include <cstdint>
 
-#define ATTAR_INLINE inline __attribute__((always_inline))
+#define ATTAR_INLINED __attribute__((always_inline))  // behind the parameters of a lambda
+#define ATTAR_INLINE inline ATTAR_INLINED
 
 namespace attar {
 

@@ -1,3 +1,4 @@
+#include "direct_rows.h"
 #include "operations.h"
 #include "windowed_rows.h"
 
@@ -18,7 +19,7 @@ struct Plain {
 template <class T>
 struct OrderedHalf {
     using Work = int16_t;
-    static constexpr bool costly = false;
+    static constexpr bool costly = false, is_norm = false;
     static constexpr int16_t infinity = same<T, Half> ? 0x7c00 : 0x7f80;
 
     template <class V>
@@ -86,17 +87,53 @@ struct PoolOp {
     static constexpr bool writes_results = same<T, Work> && !Reduce::divides;
     static constexpr bool costly_read = Read::costly;
     static constexpr bool needs_per_output = Reduce::divides, needs_per_input = false;
+    static constexpr bool streams = true;
 
     const Pool& pool;
-    T* out;
     int64_t out_width;
     Read read_;
 
+    ATTAR_INLINE Vec<Work> read(const T* p) const { return read_(p); }
+    ATTAR_INLINE Work read_one(const T* p) const { return read_.one(*p); }
     ATTAR_INLINE Vec<Work> read(const T* p, int64_t, int64_t, const Lines<Work>&) const {
         return read_(p);
     }
     ATTAR_INLINE Work read_one(const T* p, int64_t, int64_t, const Lines<Work>&) const {
         return read_.one(*p);
+    }
+
+    // What a mean is divided by, as far as one axis goes; 1 where nothing is.
+    Work divisor(const Axis& axis, int64_t o) const {
+        if constexpr (Reduce::divides)
+            if (pool.kind == PoolKind::average) return static_cast<Work>(pool.divisor(axis, o));
+        return 1;
+    }
+
+    // Reduced windows -> results.
+    ATTAR_INLINE Vec<Work> finished(Vec<Work> value, Vec<Work> divisor) const {
+        if constexpr (Reduce::divides) {
+            if (pool.kind == PoolKind::average) {
+                value /= divisor;
+            } else if constexpr (Read::is_norm) {
+                for (int64_t lane = 0; lane < lanes_of; ++lane)
+                    value[lane] = read_.result(value[lane]);
+            }
+        }
+        return value;
+    }
+
+    static ATTAR_INLINE void write(T* to, Vec<Work> value) {
+        if constexpr (restores)
+            store(reinterpret_cast<int16_t*>(to), OrderedHalf<T>::flip(value));
+        else
+            store_as<Work>(to, value);
+    }
+
+    static ATTAR_INLINE void write_first(T* to, Vec<Work> value, int64_t count) {
+        if constexpr (restores)
+            store_first(reinterpret_cast<int16_t*>(to), OrderedHalf<T>::flip(value), count);
+        else
+            store_first_as<Work>(to, value, count);
     }
 
     // The divisors of a mean along x.
@@ -113,33 +150,25 @@ struct PoolOp {
         }
     }
 
-    void emit(const Run<Work>& run, const Piece& piece, const Lines<Work>& lines) const {
+    void emit(const Run<Work>& run, T* to, const Piece& piece, const Lines<Work>& lines) const {
         constexpr int64_t L = lanes_of;
-        T* const to = out + run.to;
-        const bool divides = Reduce::divides && pool.kind == PoolKind::average;
-        const Work rows = divides ? static_cast<Work>(pool.divisor(pool.y, piece.y) *
-                                                      pool.divisor(pool.z, piece.z))
-                                  : Work{1};
-        const auto finish = [&](int64_t i) {
-            Vec<Work> value = load(run.from + i);
-            if constexpr (Reduce::divides) {
-                if (divides) {
-                    value /= load(lines.per_output + run.index + i) * rows;
-                } else if constexpr (Read::is_norm) {
-                    for (int64_t lane = 0; lane < L; ++lane) value[lane] = read_.result(value[lane]);
-                }
-            }
-            return value;
+        const Work rows = divisor(pool.y, piece.y) * divisor(pool.z, piece.z);
+        const auto results = [&](int64_t i) {
+            Vec<Work> all{};
+            if constexpr (Reduce::divides)
+                if (pool.kind == PoolKind::average)
+                    all = load(lines.per_output + run.index + i) * rows;
+            return finished(load(run.from + i), all);
         };
         int64_t i = 0;
         if (run.step == 1) {
-            for (; i + L <= run.count; i += L) write(to + i, finish(i));
-            if (i < run.count) write_first(to + i, finish(i), run.count - i);
+            for (; i + L <= run.count; i += L) write(to + i, results(i));
+            if (i < run.count) write_first(to + i, results(i), run.count - i);
             return;
         }
         for (; i < run.count; i += L) {
             T lane[L];
-            write(lane, finish(i));
+            write(lane, results(i));
             for (int64_t k = 0; k < min(L, run.count - i); ++k) to[(i + k) * run.step] = lane[k];
         }
     }
@@ -149,27 +178,20 @@ struct PoolOp {
 
     // Halves were compared as whole numbers: back to their bits.
     static constexpr bool restores = same<Work, int16_t> && !same<T, int16_t>;
-
-    static ATTAR_INLINE void write(T* to, Vec<Work> value) {
-        if constexpr (restores)
-            store(reinterpret_cast<int16_t*>(to), OrderedHalf<T>::flip(value));
-        else
-            store_as<Work>(to, value);
-    }
-
-    static ATTAR_INLINE void write_first(T* to, Vec<Work> value, int64_t count) {
-        if constexpr (restores)
-            store_first(reinterpret_cast<int16_t*>(to), OrderedHalf<T>::flip(value), count);
-        else
-            store_first_as<Work>(to, value, count);
-    }
 };
 
 template <class T, class Reduce, class Read>
 void run(const AnyInput& in, const AnyOutput& out, const Pool& pool, const Read& read) {
     const auto from = in.as<const T>();
     const auto to = out.as<T>();
-    const PoolOp<T, Reduce, Read> op{pool, to.data, to.width, read};
+    const PoolOp<T, Reduce, Read> op{pool, to.width, read};
+    if constexpr (!Read::is_norm) {
+        const DirectRows<PoolOp<T, Reduce, Read>> direct(from, to, pool, op);
+        if (direct.serves()) {
+            direct.run();
+            return;
+        }
+    }
     WindowedRows<PoolOp<T, Reduce, Read>>(from, to, pool, op).run();
 }
 

@@ -1,21 +1,24 @@
 // Reductions, and how the taps of a window are put together.
 //
 // A maximum may be taken in any order. A sum is rounded, so its order is fixed, and it depends on
-// nothing but the number of taps: up to `short_window` one after the other, beyond that by blocks
-// of 4, 16, 64, ... taps, each the sum of the four quarters in turn. Written in base 4, the number
-// of taps says how many blocks of each size there are; the small ones come first. Neighbouring
-// windows share their blocks, whichever way they are computed (slide.h).
+// nothing but the number of taps: up to `short_sum` one after the other, beyond that by blocks of
+// 4, 16, 64, ... taps, each the sum of the four quarters in turn. Written in base 4, the number
+// of taps says how many blocks of each size there are; those of a size are added, and then the sums
+// of the sizes, the small ones first. Neighbouring windows share their blocks, whichever way they are computed (slide.h).
 #pragma once
 
 #include "simd.h"
 
 namespace attar::ATTAR_ISA {
 
-constexpr int64_t short_window = 6;
+constexpr int64_t short_sum = 8;
+// Up to so many taps a maximum is cheapest straight away.
+constexpr int64_t short_maximum = 6;
 
 template <class T>
 struct Max {
     static constexpr bool divides = false, any_order = true;
+    static constexpr int64_t short_window = short_maximum;
     static T neutral() {
         if constexpr (is_float<T>)
             return -std::numeric_limits<T>::infinity();
@@ -54,6 +57,7 @@ struct WithoutNan<Max<double>> {
 template <class T>
 struct Sum {
     static constexpr bool divides = true, any_order = false;
+    static constexpr int64_t short_window = short_sum;
     static T neutral() { return 0; }
     template <class V>
     static ATTAR_INLINE V combine(V a, V b) {
@@ -85,14 +89,32 @@ auto reduce_block(const At& at, int64_t offset, int64_t size) -> decltype(at(0))
 template <class Reduce, class At>
 ATTAR_INLINE auto reduce_window(const At& at, int64_t taps) {
     auto value = at(0);
-    if (Reduce::any_order || taps <= short_window) {
+    if (Reduce::any_order || taps <= Reduce::short_window) {
         for (int64_t k = 1; k < taps; ++k) value = Reduce::combine(value, at(k));
         return value;
     }
+    decltype(value) group = value;  // of blocks of one size
+    int64_t group_size = 0;
+    bool begun = false;
+    const auto add_group = [&] {
+        value = begun ? Reduce::combine(value, group) : group;
+        begun = true;
+    };
     for_each_block(taps, [&](int64_t offset, int64_t size) {
-        const decltype(value) block = size == 1 ? at(offset) : reduce_block<Reduce>(at, offset, size);
-        value = offset == 0 ? block : Reduce::combine(value, block);
+        decltype(value) block = at(offset);
+        if (size == 4)
+            for (int64_t k = 1; k < 4; ++k) block = Reduce::combine(block, at(offset + k));
+        else if (size > 4)
+            block = reduce_block<Reduce>(at, offset, size);
+        if (size == group_size) {
+            group = Reduce::combine(group, block);
+        } else {
+            if (group_size) add_group();
+            group = block;
+            group_size = size;
+        }
     });
+    add_group();
     return value;
 }
 

@@ -58,7 +58,7 @@ struct Slide {
 
 // Offsets of the terms that are combined at one size of blocks.
 struct Terms {
-    int64_t offset[short_window + 1];
+    int64_t offset[short_sum];
     int count = 0;
 
     void add(int64_t value) { offset[count++] = value; }
@@ -97,6 +97,18 @@ void pick(const W* line, const Terms& terms, const Slide& slide, int64_t count, 
         // A pixel at a time. Where its channels do not fill a vector, the surplus is overwritten
         // by the next pixel, if that lies right behind it.
         const int64_t all = count * pitch;
+        constexpr int64_t few = 16 / sizeof(W);
+        if (pitch <= few && stride <= 4 && !add && slide.to_pitch == pitch) {
+            // Few channels: every window, then those that are asked for.
+            dense(line, ((count - 1) * stride + 1) * pitch, spare, false);
+            const W* from = spare;
+            int64_t i = 0;
+            for (; i + few <= all; i += pitch, from += stride * pitch)
+                std::memcpy(to + i, from, few * sizeof(W));
+            for (; i < all; i += pitch, from += stride * pitch)
+                std::memcpy(to + i, from, static_cast<size_t>(pitch) * sizeof(W));
+            return;
+        }
         const bool exact = add || slide.to_pitch != pitch;
         for (int64_t o = 0; o < count; ++o) {
             const W* from = line + o * stride * pitch;
@@ -152,14 +164,15 @@ template <class Reduce, class W>
 void slide_windows(W* line, const Slide& slide, int64_t count, W* to, W* spare) {
     const int64_t taps = slide.taps, pitch = slide.pitch;
     const int64_t span = (count - 1) * slide.stride + slide.extent();
-    if (taps <= short_window) {
+    if (taps <= Reduce::short_window) {
         Terms terms;
         for (int64_t k = 0; k < taps; ++k) terms.add(k * slide.dilation);
         pick<Reduce>(line, terms, slide, count, false, to, spare);
         return;
     }
     if (pitch == 1 && slide.dilation == 1 &&
-        (Reduce::any_order ? taps <= 4 * slide.stride || count == 1 : count * taps <= span)) {
+        (Reduce::any_order ? taps <= 4 * slide.stride || count == 1
+                           : count * taps <= span && taps > 4 * lanes<W>)) {
         for (int64_t o = 0; o < count; ++o) {
             const W* from = line + o * slide.stride;
             if constexpr (Reduce::any_order)

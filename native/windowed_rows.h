@@ -16,12 +16,14 @@
 // An Op says what the numbers are, how they are read, and what is written:
 //   Stored, Work, Reduce      numbers in memory, numbers computed with, their reduction
 //   writes_results            whether a reduced Work is what is stored, as it is
+//   streams                   whether results may pass the caches
 //   costly_read               whether reading a number again costs more than keeping it
 //   read(p, row, i, lines)    the vector at p, which goes to number i of the line
 //   read_one(p, row, i, lines)
 //   prepare(piece, lines)     fills what depends on the columns, before the rows of a piece; where
 //                             there is one column only, planar results are one per channel
-//   emit(run, piece, lines)   results -> memory
+//   emit(run, to, piece, lines)
+//                             results -> memory, at `to`
 #pragma once
 
 #include "arena.h"
@@ -49,12 +51,16 @@ class WindowedRows {
           rolls_(shares_rows() && Reduce::any_order && y_.dilation == 1),
           buffers_(!rolls_ && (shares_rows() || z_.window > 1 ||
                                (Op::costly_read && y_.window > y_.stride) ||
-                               (!Reduce::any_order && y_.window > short_window &&
+                               (!Reduce::any_order && y_.window > Reduce::short_window &&
                                 reaches_out(y_)))),
           end_(in.data + reach(in.n, in.n_stride) + reach(in.depth, in.z_stride) +
                reach(in.height, in.y_stride) + reach(in.width, in.x_stride) +
                reach(in.channels, in.c_stride) + 1) {
         choose_sizes();
+        const int64_t row = columns_ * (pixels_ ? block_ : 1) * int64_t{sizeof(T)};
+        const int64_t answer = out.n * out.depth * out.height * out.width * out.channels;
+        streams_ = Op::streams && answer * int64_t{sizeof(T)} >= Streamed::worthwhile_bytes &&
+                   (row >= 1 << 10 || !buffers_);
     }
 
     void run() const {
@@ -70,12 +76,17 @@ class WindowedRows {
             Piece piece{task / z_.out / blocks, channel, min(block_, in_.channels - channel),
                         z, rows, columns, 1, round_up(columns.span(), x_.stride)};
             if (pixels_) piece.pitch = piece.channels;
-            compute(piece, Scratch(*this, memory));
+            Scratch scratch(*this, memory);
+            Streamed stream(scratch.stage);
+            if (streams_) scratch.lines.stream = &stream;
+            compute(piece, scratch);
+            if (streams_) stream.finish();
         });
     }
 
   private:
     static constexpr int64_t line_bytes = 16 << 10;   // half of the innermost cache
+    static constexpr int64_t long_line_bytes = 48 << 10;  // where rows are read once: from memory
     static constexpr int64_t band_bytes = 512 << 10;  // of reduced rows: in a core's own cache
     static constexpr int64_t strip_bytes = 224 << 10; // of rows that windows slide over
     static constexpr int64_t task_bytes = 128 << 10;  // of input
@@ -86,7 +97,8 @@ class WindowedRows {
     }
     // Whether vertical windows share most of their rows.
     bool shares_rows() const {
-        return !y_.bounds && y_.out > 1 && y_.window > short_window && y_.window > 4 * y_.stride;
+        return !y_.bounds && y_.out > 1 && y_.window > Reduce::short_window &&
+               y_.window > 4 * y_.stride;
     }
     static bool reaches_out(const Axis& axis) {
         return axis.pad_before > 0 || axis.first(axis.out - 1) + axis.extent() > axis.in;
@@ -104,7 +116,10 @@ class WindowedRows {
         // plane.
         if (!pixels_)
             block_ = min(in_.channels,
-                         max(1, (x_.window > short_window ? 512 : 512 / int64_t{sizeof(T)}) / width));
+                         max(1, (x_.out == 1                        ? 2048
+                                 : x_.window > Reduce::short_window ? 512
+                                                                    : 512 / int64_t{sizeof(T)}) /
+                                    width));
         else if (in_.channels * int64_t{sizeof(W)} <= 2 * block_bytes)
             block_ = in_.channels;
         else
@@ -112,7 +127,7 @@ class WindowedRows {
         constexpr auto bytes = int64_t{sizeof(W)};
         const int64_t most = buffers_ ? min(2 * line_bytes, band_bytes / (2 * y_.span(1)))
                              : rolls_ ? min(line_bytes, band_bytes / y_.window)
-                                      : line_bytes;
+                                      : long_line_bytes;
         const int64_t numbers = max(256, most / bytes) / block_;
         // Neighbouring pieces both read what their windows share.
         const int64_t extent = x_.bounds ? x_.window : x_.extent();
@@ -142,6 +157,7 @@ class WindowedRows {
         Row<T>* rows;
         Lines<W> lines;
         W *buffer, *reduced;  // the rows of a strip, and those of the band's outputs
+        char* stage;          // of results on their way to memory
         size_t bytes;
 
         Scratch(const WindowedRows& p, void* memory) {
@@ -163,6 +179,8 @@ class WindowedRows {
             reduced = arena.take<W>(p.rolls_     ? 2 * numbers + slack
                                     : p.buffers_ ? p.band_ * numbers + slack
                                                  : 0);
+            stage = arena.take<char>(
+                p.streams_ ? Streamed::stage_bytes + outputs * int64_t{sizeof(T)} : 0);
             bytes = arena.used();
         }
     };
@@ -224,7 +242,10 @@ class WindowedRows {
         fill(line, before * piece.pitch);
         if (!pixels_) {
             const int64_t margin = piece.line_stride - inside;
-            for (int64_t c = 0; c < piece.channels; ++c) {
+            int64_t c = 0;
+            if (piece.channels > 1 && in_.x_stride == 1 && piece.line_stride <= L)
+                c = reduce_small_planes(piece, rows, count, last, inside, before, lines, line, watch);
+            for (; c < piece.channels; ++c) {
                 const int64_t at = c * piece.line_stride + before;
                 reduce_segment(rows, count, last, c * in_.c_stride, in_.x_stride, inside, at, lines,
                                line, watch);
@@ -241,6 +262,30 @@ class WindowedRows {
                                line, watch);
         fill(line + (before + inside) * pitch, behind * pitch);
         return finite(watch);
+    }
+
+    // Planes of which a vector holds a row: as many of them as may be read by vectors. What a vector
+    // holds too many of is overwritten by the next plane.
+    int64_t reduce_small_planes(const Piece& piece, const Row<T>* rows, int64_t count, const T* last,
+                                int64_t inside, int64_t before, const Lines<W>& lines, W* line,
+                                Vec<W>& watch) const {
+        if (in_.c_stride <= 0 || end_ - last < L) return 0;
+        const int64_t planes = min(piece.channels, (end_ - last - L) / in_.c_stride + 1);
+        Vec<W> lane, seen{};
+        for (int64_t i = 0; i < L; ++i) lane[i] = static_cast<W>(i);
+        const auto beside = lane >= static_cast<W>(inside);
+        for (int64_t c = 0; c < planes; ++c) {
+            const int64_t at = before + c * piece.line_stride;
+            const Vec<W> value = reduce_window<Reduce>(
+                [&](int64_t k) ATTAR_INLINED {
+                    return op_.read(rows[k].data + c * in_.c_stride, rows[k].id, at, lines);
+                },
+                count);
+            if constexpr (watches) seen += value * 0;
+            store(line + at, Vec<W>(beside ? broadcast(Reduce::neutral()) : value));
+        }
+        if constexpr (watches) watch += seen;
+        return planes;
     }
 
     static bool finite(Vec<W> watch) {
@@ -427,9 +472,13 @@ class WindowedRows {
                            piece.channel * out_.c_stride;
         const bool together = pixels_ ? out_.c_stride == 1 && (out_.x_stride == pitch || count == 1)
                                       : out_.x_stride == 1 && piece.channels == 1;
+        const int64_t numbers = pixels_ ? count * pitch : count;
+        T* target = out_.data + to;
+        if (together && lines.stream)
+            target = lines.stream->room(target, numbers * int64_t{sizeof(T)});
         W* result = lines.result;
         if constexpr (Op::writes_results)
-            if (together) result = reinterpret_cast<W*>(out_.data + to);
+            if (together) result = reinterpret_cast<W*>(target);
         if (finite)
             reduce_windows<Quick>(piece, line, result, lines);
         else
@@ -437,19 +486,19 @@ class WindowedRows {
         if constexpr (Op::writes_results)
             if (together) return;
         if (together) {
-            op_.emit(Run<W>{result, pixels_ ? count * pitch : count, to, 1, 0}, piece, lines);
+            op_.emit(Run<W>{result, numbers, to, 1, 0}, target, piece, lines);
         } else if (pixels_) {
             for (int64_t x = 0; x < count; ++x)
                 op_.emit(Run<W>{result + x * pitch, pitch, to + x * out_.x_stride, out_.c_stride,
                                 x * pitch},
-                         piece, lines);
+                         target + x * out_.x_stride, piece, lines);
         } else if (x_.out == 1) {
-            op_.emit(Run<W>{result, piece.channels, to, out_.c_stride, 0}, piece, lines);
+            op_.emit(Run<W>{result, piece.channels, to, out_.c_stride, 0}, target, piece, lines);
         } else {
             for (int64_t c = 0; c < piece.channels; ++c)
                 op_.emit(Run<W>{result + c * result_stride(piece), count, to + c * out_.c_stride,
                                 out_.x_stride, 0},
-                         piece, lines);
+                         target + c * out_.c_stride, piece, lines);
         }
     }
 
@@ -508,6 +557,7 @@ class WindowedRows {
     const T* const end_;    // behind the last number of the input
     int64_t block_;         // channels that a task takes together
     int64_t columns_, band_;  // outputs of a piece
+    bool streams_;            // whether results pass the caches
     int64_t strip_;         // inputs along x that are buffered together
 };
 

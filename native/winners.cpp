@@ -88,16 +88,15 @@ struct WinnerOp {
     using Work = int64_t;
     using Reduce = Max<int64_t>;
     static constexpr bool writes_results = false, costly_read = false;
-    static constexpr bool needs_per_output = true, needs_per_input = true;
+    static constexpr bool needs_per_output = true, needs_per_input = true, streams = false;
 
     const Pool& pool;
-    T* out;
     Offsets winners;  // with the strides of `out`
     TrimmedAxis z, y, x;
     int x_bits;  // of a place: row << x_bits | column
 
-    WinnerOp(const Pool& pool_, T* out_, Offsets winners_)
-        : pool(pool_), out(out_), winners(winners_), z(pool.z), y(pool.y), x(pool.x), x_bits(1) {
+    WinnerOp(const Pool& pool_, Offsets winners_)
+        : pool(pool_), winners(winners_), z(pool.z), y(pool.y), x(pool.x), x_bits(1) {
         while ((int64_t{1} << x_bits) < x.axis.in) ++x_bits;
     }
 
@@ -133,7 +132,8 @@ struct WinnerOp {
         for (int64_t i = 0; i < lanes<int64_t>; ++i) to[i] = 0;  // read, but not used
     }
 
-    void emit(const Run<int64_t>& run, const Piece& piece, const Lines<int64_t>& lines) const {
+    void emit(const Run<int64_t>& run, T* values, const Piece& piece,
+              const Lines<int64_t>& lines) const {
         constexpr int64_t L = lanes<int64_t>;
         const int64_t first_row = y.axis.first(piece.y) - piece.rows.first;
         const int64_t band = piece.rows.span(), mask = (int64_t{1} << x_bits) - 1;
@@ -160,7 +160,7 @@ struct WinnerOp {
             else
                 for (int64_t k = 0; k < count; ++k) winners.set(to + k * run.step, offset[k]);
             for (int64_t k = 0; k < count; ++k)
-                out[to + k * run.step] = from_ordered<T>(static_cast<int32_t>(packed[k] >> 32));
+                values[(i + k) * run.step] = from_ordered<T>(static_cast<int32_t>(packed[k] >> 32));
         }
     }
 };
@@ -225,7 +225,7 @@ void pool_winners_of(const AnyInput& in, const AnyOutput& out, const AnyOutput& 
     const auto to = out.as<T>();
     const Offsets offsets{winners.data, winner_bytes};
     if constexpr (sizeof(T) <= sizeof(int32_t)) {
-        const WinnerOp<T> op(pool, to.data, offsets);
+        const WinnerOp<T> op(pool, offsets);
         if (op.fits() && same_strides(out, winners)) {
             WindowedRows<WinnerOp<T>>(from, to, pool, op).run();
             return;

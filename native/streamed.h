@@ -1,0 +1,85 @@
+// Results on their way to memory that is larger than the caches: they pass them by.
+//
+// A store to memory that is not in a cache first reads the line that it writes into. Where whole
+// lines are written with stores that bypass the caches, that reading is saved, and what the caches
+// hold stays in them. Such stores need aligned vectors, so results are gathered in a small stage.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+#include "simd.h"
+
+namespace attar::ATTAR_ISA {
+
+class Streamed {
+  public:
+    static constexpr int64_t stage_bytes = 4 << 10;
+    // Answers of so many bytes do not stay in a cache anyway.
+    static constexpr int64_t worthwhile_bytes = 12 << 20;
+
+    // `stage` is aligned to vectors, and has room for `stage_bytes` and what is asked for at once.
+    explicit Streamed(char* stage) : stage_(stage) {}
+
+    // Where to put the next `bytes` bytes, which go to `to`.
+    template <class T>
+    T* room(T* to, int64_t bytes) {
+        char* const target = reinterpret_cast<char*>(to);
+        if (!to_ || target != to_ + filled_) {
+            finish();
+            to_ = target;
+        } else if (filled_ >= stage_bytes) {
+            flush();
+        }
+        char* const at = stage_ + filled_;
+        filled_ += bytes;
+        return reinterpret_cast<T*>(at);
+    }
+
+    // Everything is in memory, for every thread to see.
+    void finish() {
+        if (filled_) {
+            flush();
+            std::memcpy(to_, stage_, static_cast<size_t>(filled_));
+        }
+        to_ = nullptr;
+        filled_ = 0;
+#if defined(__x86_64__)
+        _mm_sfence();
+#endif
+    }
+
+  private:
+    static constexpr int64_t line = ATTAR_VECTOR_BYTES;
+
+    // Writes what fills whole vectors, and keeps the rest.
+    void flush() {
+        int64_t i = -reinterpret_cast<intptr_t>(to_) & (line - 1);
+        if (i > filled_) return;
+        std::memcpy(to_, stage_, static_cast<size_t>(i));
+        for (; i + line <= filled_; i += line) stream(to_ + i, stage_ + i);
+        filled_ -= i;
+        std::memmove(stage_, stage_ + i, static_cast<size_t>(filled_));
+        to_ += i;
+    }
+
+    static ATTAR_INLINE void stream(char* to, const char* from) {
+#if defined(__AVX512F__)
+        _mm512_stream_si512(reinterpret_cast<__m512i*>(to), _mm512_loadu_si512(from));
+#elif defined(__AVX__)
+        _mm256_stream_si256(reinterpret_cast<__m256i*>(to),
+                            _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
+#elif defined(__x86_64__)
+        _mm_stream_si128(reinterpret_cast<__m128i*>(to),
+                         _mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
+#else
+        std::memcpy(to, from, line);
+#endif
+    }
+
+    char* stage_;
+    char* to_ = nullptr;
+    int64_t filled_ = 0;
+};
+
+}  // namespace attar::ATTAR_ISA
