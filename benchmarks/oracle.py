@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.rows import Extraction, Pooling, PoolingGradient, Work, same_padding
+from benchmarks.rows import Base, Extraction, Pooling, PoolingGradient, Work, same_padding
 
 TOLERANCE = 1e-4
 """Largest difference from float64, relative to the largest value of the right answer."""
@@ -65,6 +65,33 @@ def extract(
                 corner = strip[:, i::stride, j::stride][:, : last - first, :columns_out]
                 np.maximum(condensed, corner, out=condensed)
     return answer
+
+
+def base(
+    workload: Base, image: NDArray[np.float32], *weights: NDArray[np.float32]
+) -> NDArray[np.float64]:
+    """Run the stages in float64, with a product of matrices for every tap; return (N, H, W, C)."""
+    x = image.astype(np.float64)
+    for stage, kernel, bias in zip(workload.stages, weights[::2], weights[1::2], strict=True):
+        n, height, width, _ = x.shape
+        rows, columns = stage.sizes(height)[0], stage.sizes(width)[0]
+        x = np.pad(x, [(0, 0), (stage.pad,) * 2, (stage.pad,) * 2, (0, 0)])
+        answer = np.zeros((n, rows, columns, stage.filters)) + bias
+        reach = stage.stride * (rows - 1) + 1, stage.stride * (columns - 1) + 1
+        for i, j in itertools.product(range(stage.size), repeat=2):
+            taps = x[:, i : i + reach[0] : stage.stride, j : j + reach[1] : stage.stride]
+            answer += taps @ kernel[i, j].astype(np.float64)
+        x = np.maximum(answer, 0)
+        if stage.pool:
+            # After ReLU nothing is below zero, so padding with zero can never win.
+            around = (stage.pool_pad,) * 2
+            x = np.pad(x, [(0, 0), around, around, (0, 0)])
+            for axis in (1, 2):
+                count = (x.shape[axis] - stage.pool) // 2 + 1
+                x = np.moveaxis(x, axis, 0)
+                taps = [x[k : k + 2 * (count - 1) + 1 : 2] for k in range(stage.pool)]
+                x = np.moveaxis(np.maximum.reduce(taps), 0, axis)
+    return x
 
 
 def pool(workload: Pooling, x: NDArray[Any]) -> NDArray[Any]:
@@ -206,7 +233,7 @@ def _at_tap(workload: Pooling, tap: tuple[int, ...]) -> tuple[slice, ...]:
     )
 
 
-OPERATIONS = {"extract": extract, "pool": pool, "pool_grad": pool_grad}
+OPERATIONS = {"extract": extract, "base": base, "pool": pool, "pool_grad": pool_grad}
 
 
 def difference(answer: NDArray[Any], right: NDArray[Any]) -> float:

@@ -17,6 +17,7 @@ SCHEMA = 3
 WORDS = {
     "en": {
         "extract": "filter, ReLU, max pool (ms)",
+        "base": "bases of convnets, and parts of them (ms)",
         "pool": "pooling (ms)",
         "pool_grad": "pooling, backward (ms)",
         "fastest": "fastest peer",
@@ -48,6 +49,7 @@ WORDS = {
     },
     "zh": {
         "extract": "滤波、ReLU、最大池化（毫秒）",
+        "base": "卷积基及其组成部分（毫秒）",
         "pool": "池化（毫秒）",
         "pool_grad": "池化的反向传播（毫秒）",
         "fastest": "最快对手",
@@ -172,7 +174,7 @@ def table(run: dict[str, Any], language: str = "en", path: str | None = None) ->
     for name, row in run["rows"].items():
         groups.setdefault(row["operation"], {})[name] = row
     tables = [
-        (_wide if operation == "extract" else _compact)(words[operation], group, language)
+        (_wide if operation in ("extract", "base") else _compact)(words[operation], group, language)
         for operation, group in groups.items()
     ]
     return "\n\n".join([*tables, words["stop"].join(_facts(run, words, path))])

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -315,6 +315,98 @@ class PoolingGradient(Pooling):
         return batch.reshape(self.shape), _numbers(self.output_shape, self.numpy_dtype)
 
 
+@dataclass(frozen=True)
+class Stage:
+    """A convolution with bias and ReLU, padded by half a filter; then, perhaps, a max pool."""
+
+    filters: int
+    size: int = 3
+    stride: int = 1
+    pool: int = 0
+    """The window, 0 for none. It moves by two; a window of three is padded by one."""
+
+    @property
+    def pad(self) -> int:
+        """Zeros on every side of the image."""
+        return self.size // 2
+
+    @property
+    def pool_pad(self) -> int:
+        """Cells on every side of the map."""
+        return self.pool // 2 if self.pool % 2 else 0
+
+    def sizes(self, size: int) -> tuple[int, int]:
+        """Return how large an axis is after the convolution and after the pool."""
+        filtered = (size + 2 * self.pad - self.size) // self.stride + 1
+        if not self.pool:
+            return filtered, filtered
+        return filtered, (filtered + 2 * self.pool_pad - self.pool) // 2 + 1
+
+
+@dataclass(frozen=True)
+class Base(Work):
+    """The base of a convnet, or a part of it: stages one after the other, float32.
+
+    Weights are drawn so that maps neither grow nor fade; each library packs them before the clock
+    starts.
+    """
+
+    operation = "base"
+    words: dict[str, str] = field(repr=False)
+    """The description."""
+    image_shape: tuple[int, int, int, int]
+    """(N, H, W, C)."""
+    stages: tuple[Stage, ...]
+
+    @property
+    def description(self) -> dict[str, str]:
+        """What was given as `words`."""
+        return self.words
+
+    @property
+    def dtype(self) -> str:
+        """Always float32."""
+        return "float32"
+
+    @property
+    def shapes(self) -> list[tuple[int, int, int, int]]:
+        """Of the image and of what each stage gives, (N, H, W, C)."""
+        shapes = [self.image_shape]
+        for stage in self.stages:
+            n, height, width, _ = shapes[-1]
+            shapes.append((n, stage.sizes(height)[1], stage.sizes(width)[1], stage.filters))
+        return shapes
+
+    @property
+    def bytes_moved(self) -> int:
+        """The image, the weights and the answer."""
+        weights = sum(
+            stage.filters * (stage.size**2 * shape[3] + 1)
+            for stage, shape in zip(self.stages, self.shapes, strict=False)
+        )
+        return 4 * (math.prod(self.image_shape) + weights + math.prod(self.shapes[-1]))
+
+    @property
+    def multiply_adds(self) -> int:
+        """Multiply-adds of the direct computation."""
+        return sum(
+            n * stage.sizes(height)[0] * stage.sizes(width)[0] * stage.filters
+            * stage.size**2 * channels
+            for stage, (n, height, width, channels) in zip(self.stages, self.shapes, strict=False)
+        )  # fmt: skip
+
+    def draw(self) -> tuple[NDArray[np.float32], ...]:
+        """Return the image in [0, 1), and of each stage the kernel (kh, kw, C, K) and the bias."""
+        rng = np.random.default_rng(2024)
+        arrays = [rng.random(self.image_shape, dtype=np.float32)]
+        for stage, (*_, channels) in zip(self.stages, self.shapes, strict=False):
+            shape = (stage.size, stage.size, channels, stage.filters)
+            kernel = rng.standard_normal(shape, dtype=np.float32)
+            arrays.append(kernel * np.float32(np.sqrt(2 / math.prod(shape[:3]))))
+            arrays.append(0.1 * rng.standard_normal(stage.filters, dtype=np.float32))
+        return tuple(array.astype(np.float32) for array in arrays)
+
+
 _KINDS = {
     "en": {"MAX": "max", "AVG": "average", "LP": "2-norm"},
     "zh": {"MAX": "最大", "AVG": "平均", "LP": "2-范数"},
@@ -453,7 +545,50 @@ GRADIENTS = (
     _pool("B-avg3", _MAPS, 3, 1, "SAME", kind="AVG", work=PoolingGradient),
 )
 
-ROWS: tuple[Work, ...] = EXTRACTIONS + POOLINGS + GRADIENTS
+
+def _base(
+    name: str,
+    shape: tuple[int, int, int, int],
+    stages: Sequence[Stage],
+    en: str,
+    zh: str,
+) -> Base:
+    return Base(name, {"en": en, "zh": zh}, shape, tuple(stages))
+
+
+def _block(filters: int, convolutions: int) -> tuple[Stage, ...]:
+    """Return a block of VGG: 3×3 convolutions, the last of them pooled 2×2."""
+    return (Stage(filters),) * (convolutions - 1) + (Stage(filters, pool=2),)
+
+
+_VGG16 = (*_block(64, 2), *_block(128, 2), *_block(256, 3), *_block(512, 3), *_block(512, 3))
+
+BASES = (
+    _base("P7", (1, 224, 224, 64), [Stage(64, pool=2)],
+          "3×3, 64 → 64 maps on 224², 2×2 max", "3×3，64 → 64 张特征图，224²，2×2 最大池化"),
+    _base("P8", (1, 224, 224, 3), _VGG16, "VGG16 base on 224²", "VGG16 卷积基，224²"),
+    _base("P8-batch8", (8, 224, 224, 3), _VGG16,
+          "VGG16 base on 8 × 224²", "VGG16 卷积基，8 × 224²"),
+    _base("P8-32", (8, 32, 32, 3), _VGG16, "VGG16 base on 8 × 32²", "VGG16 卷积基，8 × 32²"),
+    _base("vgg1", (1, 224, 224, 3), _block(64, 2), "VGG16 block 1", "VGG16 第 1 块"),
+    _base("vgg1-1080p", (1, 1080, 1920, 3), _block(64, 2),
+          "VGG16 block 1 on 1920×1080", "VGG16 第 1 块，1920×1080"),
+    _base("vgg2", (1, 112, 112, 64), _block(128, 2), "VGG16 block 2", "VGG16 第 2 块"),
+    _base("vgg3", (1, 56, 56, 128), _block(256, 3), "VGG16 block 3", "VGG16 第 3 块"),
+    _base("vgg4", (1, 28, 28, 256), _block(512, 3), "VGG16 block 4", "VGG16 第 4 块"),
+    _base("vgg5", (1, 14, 14, 512), _block(512, 3), "VGG16 block 5", "VGG16 第 5 块"),
+    _base("stem", (1, 224, 224, 3), [Stage(64, 7, 2, pool=3)],
+          "ResNet stem: 7×7/2, 3 → 64 maps on 224², 3×3/2 max",
+          "ResNet 首层：7×7/2，3 → 64 张特征图，224²，3×3/2 最大池化"),
+    _base("5x5", (1, 56, 56, 64), [Stage(64, 5)],
+          "5×5, 64 → 64 maps on 56²", "5×5，64 → 64 张特征图，56²"),
+    _base("1x1", (1, 56, 56, 256), [Stage(64, 1)],
+          "1×1, 256 → 64 maps on 56²", "1×1，256 → 64 张特征图，56²"),
+    _base("1x1-wide", (8, 28, 28, 128), [Stage(512, 1)],
+          "1×1, 128 → 512 maps on 8 × 28²", "1×1，128 → 512 张特征图，8 × 28²"),
+)  # fmt: skip
+
+ROWS: tuple[Work, ...] = EXTRACTIONS + BASES + POOLINGS + GRADIENTS
 GROUPS = tuple(dict.fromkeys(row.operation for row in ROWS))
 """The operations: what ``--group`` takes."""
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.peers import Peer, Way
-from benchmarks.rows import Extraction, Pooling, PoolingGradient
+from benchmarks.rows import Base, Extraction, Pooling, PoolingGradient
 
 
 class Attar(Peer):
@@ -32,6 +32,13 @@ class Attar(Peer):
         options = self._options(workload)
         return {"extract": Way(lambda: self.nn.extract(image, kernel, **options))}
 
+    def base(
+        self, workload: Base, image: NDArray[np.float32], *weights: NDArray[np.float32]
+    ) -> Mapping[str, Way]:
+        """Call the model."""
+        model = self._model(workload, weights)
+        return {"Sequential": Way(lambda: model(image))}
+
     def pool(self, workload: Pooling, x: NDArray[Any]) -> Mapping[str, Way]:
         """Call nn.pool."""
         nn, (arguments, options) = self.nn, self._pool_arguments(workload)
@@ -42,6 +49,21 @@ class Attar(Peer):
     ) -> Mapping[str, Way]:
         """Go back from the winners that the way there has kept, or from the shape."""
         return {"pool_grad": Way(self._gradient_call(workload, x, gradient))}
+
+    def _model(self, workload: Base, weights: tuple[NDArray[np.float32], ...]) -> Any:
+        from attar import Sequential, layers
+
+        stack: list[Any] = []
+        for stage, kernel, bias in zip(workload.stages, weights[::2], weights[1::2], strict=True):
+            pads = ((stage.pad,) * 2,) * 2
+            conv = layers.Conv2D(
+                stage.filters, stage.size, stage.stride, padding=pads, activation="relu"
+            )
+            conv.set_weights([kernel, bias])
+            stack.append(conv)
+            if stage.pool:
+                stack.append(layers.MaxPool2D(stage.pool, 2, padding=((stage.pool_pad,) * 2,) * 2))
+        return Sequential(stack)
 
     def _options(self, workload: Extraction) -> dict[str, Any]:
         return {"window_shape": workload.window, "pool_strides": workload.stride}
@@ -77,6 +99,14 @@ class AttarOut(Attar):
         options = self._options(workload)
         out = np.zeros(workload.output_shape, np.float32)
         return {"extract": Way(lambda: self.nn.extract(image, kernel, **options, out=out))}
+
+    def base(
+        self, workload: Base, image: NDArray[np.float32], *weights: NDArray[np.float32]
+    ) -> Mapping[str, Way]:
+        """Run the plan into one array, again and again."""
+        plan = self._model(workload, weights).plan(workload.image_shape)
+        out = np.zeros(workload.shapes[-1], np.float32)
+        return {"plan.run": Way(lambda: plan.run(image, out))}
 
     def pool(self, workload: Pooling, x: NDArray[Any]) -> Mapping[str, Way]:
         """Call nn.pool, into one array again and again."""

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.peers import to_channels_first, to_channels_last
-from benchmarks.rows import Extraction, Pooling
+from benchmarks.rows import Base, Extraction, Pooling
 
 
 def extract_model(workload: Extraction, kernel: NDArray[np.float32]) -> bytes:
@@ -37,6 +37,53 @@ def extract_model(workload: Extraction, kernel: NDArray[np.float32]) -> bytes:
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, [n, channels, height, width])],
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, [n, maps, rows_out, columns_out])],
         [numpy_helper.from_array(weight, "w")],
+    )
+    return _serialise(graph)
+
+
+def base_model(workload: Base, weights: tuple[NDArray[np.float32], ...]) -> bytes:
+    """Return Conv + Relu (+ MaxPool) for every stage, with fixed shapes, NCHW, serialised."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    nodes, initializers, at = [], [], "x"
+    for i, stage in enumerate(workload.stages):
+        kernel, bias = weights[2 * i], weights[2 * i + 1]
+        filters = np.ascontiguousarray(kernel.transpose(3, 2, 0, 1))
+        initializers += [numpy_helper.from_array(filters, f"w{i}")]
+        initializers += [numpy_helper.from_array(bias, f"b{i}")]
+        last = i == len(workload.stages) - 1
+        detected = "y" if last and not stage.pool else f"detect{i}"
+        nodes += [
+            helper.make_node(
+                "Conv",
+                [at, f"w{i}", f"b{i}"],
+                [f"filter{i}"],
+                kernel_shape=[stage.size] * 2,
+                strides=[stage.stride] * 2,
+                pads=[stage.pad] * 4,
+            ),
+            helper.make_node("Relu", [f"filter{i}"], [detected]),
+        ]
+        at = detected
+        if stage.pool:
+            at = "y" if last else f"condense{i}"
+            nodes.append(
+                helper.make_node(
+                    "MaxPool",
+                    [detected],
+                    [at],
+                    kernel_shape=[stage.pool] * 2,
+                    strides=[2, 2],
+                    pads=[stage.pool_pad] * 4,
+                )
+            )
+    (n, height, width, channels), (_, rows, columns, maps) = workload.shapes[0], workload.shapes[-1]
+    graph = helper.make_graph(
+        nodes,
+        "base",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [n, channels, height, width])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [n, maps, rows, columns])],
+        initializers,
     )
     return _serialise(graph)
 

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.peers import Peer, Way, nchw_to_nhwc
-from benchmarks.peers.onnx_model import extract_model, pool_model
-from benchmarks.rows import Extraction, Pooling
+from benchmarks.peers.onnx_model import base_model, extract_model, pool_model
+from benchmarks.rows import Base, Extraction, Pooling
 
 
 class OnnxRuntime(Peer):
@@ -33,6 +33,15 @@ class OnnxRuntime(Peer):
         n, rows, columns, maps = workload.output_shape
         y = np.zeros((n, maps, rows, columns), np.float32)
         return self._ways(extract_model(workload, kernel), x, y, nchw_to_nhwc)
+
+    def base(
+        self, workload: Base, image: NDArray[np.float32], *weights: NDArray[np.float32]
+    ) -> Mapping[str, Way]:
+        """Run the stages, each of them two fused NCHWc nodes."""
+        x = np.ascontiguousarray(image.transpose(0, 3, 1, 2))
+        n, rows, columns, maps = workload.shapes[-1]
+        y = np.zeros((n, maps, rows, columns), np.float32)
+        return self._ways(base_model(workload, weights), x, y, nchw_to_nhwc)
 
     def pool(self, workload: Pooling, x: NDArray[Any]) -> Mapping[str, Way]:
         """Run the pool, between two transpositions where the row has channels last."""

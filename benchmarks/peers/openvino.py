@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.peers import Peer, Way, nchw_to_nhwc
-from benchmarks.peers.onnx_model import extract_model, pool_model
-from benchmarks.rows import Extraction, Pooling
+from benchmarks.peers.onnx_model import base_model, extract_model, pool_model
+from benchmarks.rows import Base, Extraction, Pooling
 
 
 class OpenVino(Peer):
@@ -30,6 +30,17 @@ class OpenVino(Peer):
     ) -> Mapping[str, Way]:
         """Infer with input and output tensors that are set once."""
         model = extract_model(workload, kernel)
+        nchw = np.ascontiguousarray(image.transpose(0, 3, 1, 2))
+        return {
+            "NCHW": self._way(model, nchw, None, "f32", nchw_to_nhwc),
+            "NHWC": self._way(model, image, "NHWC", "f32"),
+        }
+
+    def base(
+        self, workload: Base, image: NDArray[np.float32], *weights: NDArray[np.float32]
+    ) -> Mapping[str, Way]:
+        """Infer the stages; it fuses convolution, bias and ReLU."""
+        model = base_model(workload, weights)
         nchw = np.ascontiguousarray(image.transpose(0, 3, 1, 2))
         return {
             "NCHW": self._way(model, nchw, None, "f32", nchw_to_nhwc),

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.peers import Peer, Way, in_blocks, to_channels_first, to_channels_last
-from benchmarks.rows import Extraction, Pooling, PoolingGradient
+from benchmarks.rows import Base, Extraction, Pooling, PoolingGradient
 
 XLA_TAPS = 64
 """Of the largest window that XLA pools: of 128 and 961 it took 4 and 19 times the plain graph."""
@@ -76,6 +76,29 @@ class TensorFlow(Peer):
         return {
             "tf.function": Way(lambda: graph(x, weight), lambda answer: answer.numpy()),
             "jit_compile": Way(lambda: compiled(x, weight), lambda answer: answer.numpy()),
+        }
+
+    def base(
+        self, workload: Base, image: NDArray[np.float32], *weights: NDArray[np.float32]
+    ) -> Mapping[str, Way]:
+        """Run the stages in one graph, the weights constants of it."""
+        tf = self.tf
+        x, constants = tf.constant(image), [tf.constant(array) for array in weights]
+
+        def stages(x: Any) -> Any:
+            for i, stage in enumerate(workload.stages):
+                pads = [[0, 0], [stage.pad] * 2, [stage.pad] * 2, [0, 0]]
+                x = tf.nn.conv2d(x, constants[2 * i], stage.stride, pads)
+                x = tf.nn.relu(tf.nn.bias_add(x, constants[2 * i + 1]))
+                if stage.pool:
+                    pads = [[0, 0], [stage.pool_pad] * 2, [stage.pool_pad] * 2, [0, 0]]
+                    x = tf.nn.max_pool2d(x, stage.pool, 2, pads if stage.pool_pad else "VALID")
+            return x
+
+        graph, compiled = tf.function(stages), tf.function(stages, jit_compile=True)
+        return {
+            "tf.function": Way(lambda: graph(x), lambda answer: answer.numpy()),
+            "jit_compile": Way(lambda: compiled(x), lambda answer: answer.numpy()),
         }
 
     def pool(self, workload: Pooling, x: NDArray[Any]) -> Mapping[str, Way]:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.peers import Peer, Way, in_blocks, nchw_to_nhwc, to_channels_first, to_channels_last
-from benchmarks.rows import Extraction, Pooling, PoolingGradient, same_padding
+from benchmarks.rows import Base, Extraction, Pooling, PoolingGradient, same_padding
 
 MKLDNN_TAPS = 256
 """Of the largest window that is given to oneDNN: of 961 taps it took longer than PyTorch's own."""
@@ -53,6 +53,43 @@ class Torch(Peer):
         ways = {"relu_ in place": Way(three_steps, read)}
         if workload.stride == workload.window:
             ways["pool, then relu_"] = Way(detect_last, read)
+        return ways
+
+    def base(
+        self, workload: Base, image: NDArray[np.float32], *weights: NDArray[np.float32]
+    ) -> Mapping[str, Way]:
+        """Run the modules; with channels first also as oneDNN packs them for inference."""
+        torch, nn = self.torch, self.torch.nn
+        modules: list[Any] = []
+        for stage, kernel, bias in zip(workload.stages, weights[::2], weights[1::2], strict=True):
+            channels = kernel.shape[2]
+            conv = nn.Conv2d(channels, stage.filters, stage.size, stage.stride, stage.pad)
+            with torch.no_grad():
+                conv.weight.copy_(torch.from_numpy(kernel).permute(3, 2, 0, 1))
+                conv.bias.copy_(torch.from_numpy(bias))
+            modules += [conv, nn.ReLU(inplace=True)]
+            if stage.pool:
+                modules.append(nn.MaxPool2d(stage.pool, 2, stage.pool_pad))
+        layout = self._layout()
+        model = nn.Sequential(*modules).eval().to(memory_format=layout)
+        x = torch.from_numpy(image).permute(0, 3, 1, 2).contiguous(memory_format=layout)
+
+        def read(answer: Any) -> NDArray[Any]:
+            return nchw_to_nhwc(answer.numpy())
+
+        def way(model: Any, turn: Callable[[Any], Any], back: Callable[[Any], Any]) -> Way:
+            def call() -> Any:
+                with torch.inference_mode():
+                    return back(model(turn(x)))
+
+            return Way(call, read)
+
+        ways = {"modules": way(model, lambda x: x, lambda y: y)}
+        if self._is_first():
+            from torch.utils import mkldnn
+
+            packed = mkldnn.to_mkldnn(model)
+            ways["to_mkldnn"] = way(packed, lambda x: x.to_mkldnn(), lambda y: y.to_dense())
         return ways
 
     def pool(self, workload: Pooling, x: NDArray[Any]) -> Mapping[str, Way]:
