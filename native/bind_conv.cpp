@@ -73,7 +73,7 @@ class PackedFilters {
                 "PackedConvolution: the output does not fit the filters");
         require(out.c_stride == 1 || out.channels == 1,
                 "PackedConvolution: expected an output with adjacent channels");
-        require_path(y, x, pool);
+        if (path_ != ConvPath::direct) require_winograd(in, y, x, pool);
         Convolution<T> conv = conv_;
         conv.y = y;
         conv.x = x;
@@ -106,8 +106,10 @@ class PackedFilters {
     const char* path() const { return path_names[static_cast<int>(path_)]; }
 
   private:
-    void require_path(const Axis& y, const Axis& x, const Pool& pool) const {
-        if (path_ == ConvPath::direct) return;
+    static void require_winograd(const Images<const T>& in, const Axis& y, const Axis& x,
+                                 const Pool& pool) {
+        require(in.c_stride == 1 || in.channels == 1,
+                "PackedConvolution: Winograd's transforms take an input with adjacent channels");
         require(y.stride == 1 && x.stride == 1 && y.dilation == 1 && x.dilation == 1,
                 "PackedConvolution: Winograd's transforms take no strides and dilations");
         require(pool.kind == PoolKind::none || pooled_in_tiles(pool),

@@ -5,25 +5,41 @@
 namespace attar::ATTAR_ISA {
 
 template <class T>
-int64_t packed_size(ConvPath, const Convolution<T>& conv) {
-    return direct_size(conv);
+int64_t packed_size(ConvPath path, const Convolution<T>& conv) {
+    switch (path) {
+        case ConvPath::winograd2: return winograd_size<2>(conv);
+        case ConvPath::winograd4: return winograd_size<4>(conv);
+        default: return direct_size(conv);
+    }
 }
 
 template <class T>
-void pack(ConvPath, const Convolution<T>& conv, T* packed) {
-    pack_direct(conv, packed);
+void pack(ConvPath path, const Convolution<T>& conv, T* packed) {
+    switch (path) {
+        case ConvPath::winograd2: return pack_winograd<2>(conv, packed);
+        case ConvPath::winograd4: return pack_winograd<4>(conv, packed);
+        default: return pack_direct(conv, packed);
+    }
 }
 
 template <class T>
-void convolve(ConvPath, const T* packed, const Images<const T>& in, const Images<T>& out,
+void convolve(ConvPath path, const T* packed, const Images<const T>& in, const Images<T>& out,
               const Convolution<T>& conv, const Pool& pool) {
-    direct_conv(packed, in, out, conv, pool);
+    switch (path) {
+        case ConvPath::winograd2: return winograd_conv<2>(packed, in, out, conv, pool);
+        case ConvPath::winograd4: return winograd_conv<4>(packed, in, out, conv, pool);
+        default: return direct_conv(packed, in, out, conv, pool);
+    }
 }
 
 template <class T>
-Workspace workspace(ConvPath, const Images<const T>& in, const Images<T>& out,
+Workspace workspace(ConvPath path, const Images<const T>& in, const Images<T>& out,
                     const Convolution<T>& conv, const Pool& pool) {
-    return direct_workspace(in, out, conv, pool);
+    switch (path) {
+        case ConvPath::winograd2: return winograd_workspace<2>(in, out, conv, pool);
+        case ConvPath::winograd4: return winograd_workspace<4>(in, out, conv, pool);
+        default: return direct_workspace(in, out, conv, pool);
+    }
 }
 
 template <class T>
