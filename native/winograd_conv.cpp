@@ -160,15 +160,56 @@ class WinogradConv {
             };
             int64_t c = 0;
             for (; c + L <= channels_; c += L)
-                transform_input<M, T>([&](int e) { return load(pixels[e] + c); }, store_at(c));
+                transform_input<M, T>(
+                    [&](int e) {
+                        if (e % P >= P - M) __builtin_prefetch(pixels[e] + M * in_.x_stride + c);
+                        return load(pixels[e] + c);
+                    },
+                    store_at(c));
             if (c < channels_)
                 transform_input<M, T>(
                     [&](int e) { return load_first(pixels[e] + c, channels_ - c); }, store_at(c));
         }
     }
 
-    // A panel of filters over transformed tiles: products as [tile][point][filter], and back.
+    // A panel of filters over transformed tiles.
     void multiply(int64_t group, int64_t p, Range tiles, const T* transformed, T* products) const {
+        switch (channels_) {
+            case 1: return multiply_in_registers<1>(group, p, tiles, transformed);
+            case 2: return multiply_in_registers<2>(group, p, tiles, transformed);
+            case 3: return multiply_in_registers<3>(group, p, tiles, transformed);
+            case 4: return multiply_in_registers<4>(group, p, tiles, transformed);
+            default: return multiply_in_memory(group, p, tiles, transformed, products);
+        }
+    }
+
+    // Few channels: their products are not worth a way through memory. Widths that are known here
+    // save the computation of addresses. Two tiles that share the weights they load were no faster.
+    template <int C>
+    void multiply_in_registers(int64_t group, int64_t p, Range tiles, const T* transformed) const {
+        const auto run = [&]<int V>() {
+            for (int64_t t = tiles.begin; t < tiles.end; ++t, transformed += tile_)
+                for (int v = 0; v < V; ++v) {
+                    const T* weights = panels_.weights(group, p) + v * L;
+                    finish(group, p, v, t, [&](int e) {
+                        Vec<T> sum{};
+#pragma GCC unroll 4
+                        for (int c = 0; c < C; ++c)
+                            sum += load(weights + (e * C + c) * V * L) *
+                                   broadcast(transformed[e * L + c]);
+                        return sum;
+                    });
+                }
+        };
+        if (panels_.vectors(p) == 2)
+            run.template operator()<2>();
+        else
+            run.template operator()<1>();
+    }
+
+    // Products as [tile][point][filter].
+    void multiply_in_memory(int64_t group, int64_t p, Range tiles, const T* transformed,
+                            T* products) const {
         static constexpr int64_t at_once = 0;
         const int64_t vectors = panels_.vectors(p), width = panels_.width(p);
         TileJob<T> job{};
@@ -185,23 +226,29 @@ class WinogradConv {
             run_tiles(job, tiles.size(), vectors);
         }
         for (int64_t t = tiles.begin; t < tiles.end; ++t, products += job.to_step)
-            for (int64_t v = 0; v < vectors; ++v) {
-                const int64_t filters = min(L, panels_.filters(p) - v * L);
-                if (filters <= 0) break;
-                Vec<T> sum[M][M];
-                transform_output<M, T>(
-                    [&](int e) { return load(products + e * width + v * L); }, sum);
-                emit(place(t), sum, load(panels_.bias(group, p) + v * L), filters,
-                     group * conv_.filters_per_group() + panels_.first(p) + v * L);
-            }
+            for (int64_t v = 0; v < vectors; ++v)
+                finish(group, p, v, t, [&](int e) { return load(products + e * width + v * L); });
     }
 
-    Vec<T> detect(Vec<T> v) const { return conv_.relu ? relu<T>(v) : v; }
+    // Vector v of panel p at a tile: from its products to the answer.
+    template <class Product>
+    ATTAR_INLINE void finish(int64_t group, int64_t p, int64_t v, int64_t tile,
+                             const Product& product_at) const {
+        Vec<T> sum[M][M];
+        transform_output<M, T>(product_at, sum);
+        emit(group, p, v, tile, sum);
+    }
 
-    void emit(const Place& at, const Vec<T> (&sum)[M][M], Vec<T> bias, int64_t filters,
-              int64_t first) const {
+    ATTAR_INLINE Vec<T> detect(Vec<T> v) const { return conv_.relu ? relu<T>(v) : v; }
+
+    // Bias, relu and pool of vector v of panel p at a tile, into the answer.
+    ATTAR_INLINE void emit(int64_t group, int64_t p, int64_t v, int64_t tile,
+                           const Vec<T> (&sum)[M][M]) const {
+        const Place at = place(tile);
+        const Vec<T> bias = load(panels_.bias(group, p) + v * L);
+        const int64_t filters = min(L, panels_.filters(p) - v * L);
         const int64_t rows = min(M, conv_.y.out - at.y), columns = min(M, conv_.x.out - at.x);
-        T* to = out_.image(at.n) + first;
+        T* to = out_.image(at.n) + group * conv_.filters_per_group() + panels_.first(p) + v * L;
         if (pool_.kind == PoolKind::none) {
             to += at.y * out_.y_stride + at.x * out_.x_stride;
 #pragma GCC unroll 4
@@ -220,12 +267,17 @@ class WinogradConv {
 #pragma GCC unroll 2
             for (int j = 0; j < M / 2; ++j) {
                 if (y + i >= pool_.y.out || x + j >= pool_.x.out) continue;
-                const auto cell = [&](int r, int c) { return detect(sum[2 * i + r][2 * j + c] + bias); };
+                // A maximum may be finished after it is taken, a mean may not.
+                const auto cell = [&](int r, int c) {
+                    const Vec<T> v = sum[2 * i + r][2 * j + c];
+                    return Reduce::divides ? detect(v + bias) : v;
+                };
                 const auto column = [&](int c) {
                     return 2 * i + 1 < rows ? Reduce::combine(cell(0, c), cell(1, c)) : cell(0, c);
                 };
                 Vec<T> value = column(0);
                 if (2 * j + 1 < columns) value = Reduce::combine(value, column(1));
+                if constexpr (!Reduce::divides) value = detect(value + bias);
                 if constexpr (Reduce::divides)
                     value /= broadcast(static_cast<T>(pool_.divisor(pool_.y, y + i) *
                                                       pool_.divisor(pool_.x, x + j)));
