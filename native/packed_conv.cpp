@@ -44,12 +44,16 @@ Workspace workspace(ConvPath path, const Images<const T>& in, const Images<T>& o
 }
 
 // What a path costs, in multiply-adds of vectors: an estimate from measurements on a Zen 4, right to
-// a fifth from 1 to 512 channels and from 1 x 1 to 224 x 224 outputs.
+// a fifth from 1 to 512 channels and from 1 x 1 to 224 x 224 outputs. With 16 registers half of a
+// transform is loads and stores.
 struct Cost {
     int64_t products;           // for each channel and vector of filters, of a pixel or a tile
     int64_t input, output;      // for each vector of channels, and of filters: what is not a product
 };
-constexpr Cost direct_cost{9, 0, 5}, winograd2_cost{16, 120, 80}, winograd4_cost{36, 350, 240};
+constexpr int64_t spilling = ATTAR_REGISTERS == 32 ? 1 : 2;
+constexpr Cost direct_cost{9, 0, 5};
+constexpr Cost winograd2_cost{16, 120 * spilling, 80 * spilling};
+constexpr Cost winograd4_cost{36, 350 * spilling, 240 * spilling};
 
 // Filters that no cache holds are read from memory, which takes as long as `reading` products of
 // each. Deep layers on small maps meet too few pixels or tiles to do anything else meanwhile.

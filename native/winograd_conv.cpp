@@ -44,7 +44,7 @@ Panels<T> winograd_panels(const T* packed, const Convolution<T>& conv) {
     return {packed, conv.groups, conv.filters_per_group(), P * P * conv.channels_per_group};
 }
 
-template <int M, class Reduce, class T>
+template <int M, class T>
 class WinogradConv {
   public:
     WinogradConv(const T* packed, const Images<const T>& in, const Images<T>& out,
@@ -174,28 +174,24 @@ class WinogradConv {
 
     // A panel of filters over transformed tiles.
     void multiply(int64_t group, int64_t p, Range tiles, const T* transformed, T* products) const {
-        switch (channels_) {
-            case 1: return multiply_in_registers<1>(group, p, tiles, transformed);
-            case 2: return multiply_in_registers<2>(group, p, tiles, transformed);
-            case 3: return multiply_in_registers<3>(group, p, tiles, transformed);
-            case 4: return multiply_in_registers<4>(group, p, tiles, transformed);
-            default: return multiply_in_memory(group, p, tiles, transformed, products);
-        }
+        if constexpr (M == 4 && ATTAR_REGISTERS == 32)
+            if (channels_ == 3) return multiply_rgb(group, p, tiles, transformed);
+        multiply_in_memory(group, p, tiles, transformed, products);
     }
 
-    // Few channels: their products are not worth a way through memory. Widths that are known here
-    // save the computation of addresses. Two tiles that share the weights they load were no faster.
-    template <int C>
-    void multiply_in_registers(int64_t group, int64_t p, Range tiles, const T* transformed) const {
+    // Products of three channels are not worth a way through memory. That widths are known here
+    // saves the computation of addresses. Two tiles that share the weights they load were no
+    // faster.
+    void multiply_rgb(int64_t group, int64_t p, Range tiles, const T* transformed) const {
         const auto run = [&]<int V>() {
             for (int64_t t = tiles.begin; t < tiles.end; ++t, transformed += tile_)
                 for (int v = 0; v < V; ++v) {
                     const T* weights = panels_.weights(group, p) + v * L;
                     finish(group, p, v, t, [&](int e) {
                         Vec<T> sum{};
-#pragma GCC unroll 4
-                        for (int c = 0; c < C; ++c)
-                            sum += load(weights + (e * C + c) * V * L) *
+#pragma GCC unroll 3
+                        for (int c = 0; c < 3; ++c)
+                            sum += load(weights + (e * 3 + c) * V * L) *
                                    broadcast(transformed[e * L + c]);
                         return sum;
                     });
@@ -260,8 +256,17 @@ class WinogradConv {
                                     detect(sum[i][j] + bias), filters);
             return;
         }
+        to += at.y / 2 * out_.y_stride + at.x / 2 * out_.x_stride;
+        if (pool_.kind == PoolKind::average)
+            pool<Sum<T>>(at, rows, columns, sum, bias, to, filters);
+        else
+            pool<Max<T>>(at, rows, columns, sum, bias, to, filters);
+    }
+
+    template <class Reduce>
+    ATTAR_INLINE void pool(const Place& at, int64_t rows, int64_t columns,
+                           const Vec<T> (&sum)[M][M], Vec<T> bias, T* to, int64_t filters) const {
         const int64_t y = at.y / 2, x = at.x / 2;
-        to += y * out_.y_stride + x * out_.x_stride;
 #pragma GCC unroll 2
         for (int i = 0; i < M / 2; ++i)
 #pragma GCC unroll 2
@@ -277,10 +282,11 @@ class WinogradConv {
                 };
                 Vec<T> value = column(0);
                 if (2 * j + 1 < columns) value = Reduce::combine(value, column(1));
-                if constexpr (!Reduce::divides) value = detect(value + bias);
                 if constexpr (Reduce::divides)
                     value /= broadcast(static_cast<T>(pool_.divisor(pool_.y, y + i) *
                                                       pool_.divisor(pool_.x, x + j)));
+                else
+                    value = detect(value + bias);
                 store_first(to + i * out_.y_stride + j * out_.x_stride, value, filters);
             }
     }
@@ -295,14 +301,6 @@ class WinogradConv {
     int64_t block_, together_;           // tiles that are multiplied, or transformed, at a time
     bool by_panels_;
 };
-
-template <int M, class T, class Run>
-auto with_winograd(const T* packed, const Images<const T>& in, const Images<T>& out,
-                   const Convolution<T>& conv, const Pool& pool, const Run& run) {
-    if (pool.kind == PoolKind::average)
-        return run(WinogradConv<M, Sum<T>, T>(packed, in, out, conv, pool));
-    return run(WinogradConv<M, Max<T>, T>(packed, in, out, conv, pool));
-}
 
 }  // namespace
 
@@ -330,14 +328,13 @@ void pack_winograd(const Convolution<T>& conv, T* packed) {
 template <int M, class T>
 void winograd_conv(const T* packed, const Images<const T>& in, const Images<T>& out,
                    const Convolution<T>& conv, const Pool& pool) {
-    with_winograd<M>(packed, in, out, conv, pool, [](const auto& winograd) { winograd.run(); });
+    WinogradConv<M, T>(packed, in, out, conv, pool).run();
 }
 
 template <int M, class T>
 Workspace winograd_workspace(const Images<const T>& in, const Images<T>& out,
                              const Convolution<T>& conv, const Pool& pool) {
-    return with_winograd<M>(static_cast<const T*>(nullptr), in, out, conv, pool,
-                            [](const auto& winograd) { return winograd.workspace(); });
+    return WinogradConv<M, T>(nullptr, in, out, conv, pool).workspace();
 }
 
 #define ATTAR_INSTANTIATE(M, T)                                                                   \
