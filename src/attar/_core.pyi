@@ -70,6 +70,7 @@ def extract(
     relu: bool,
     /,
 ) -> None: ...
+
 class PackedConvolution:
     """Filters (kh, kw, C / groups, K) and bias (K,), dense, float32 or float64, packed once.
 
