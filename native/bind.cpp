@@ -1,48 +1,21 @@
-// The only file that knows Python. Arguments are checked here once more, against the arrays that
+// The way from Python to the kernels. Arguments are checked here once more, against the arrays that
 // really came: a wrong call from Python is an exception, never a wrong address.
-#include <nanobind/nanobind.h>
-#include <nanobind/ndarray.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
 #include <algorithm>
-#include <memory>
 #include <optional>
 #include <stdexcept>
 #include <string>
 #include <utility>
-#include <vector>
 
-#include "dispatch.h"
+#include "bind.h"
 #include "parallel.h"
 
-namespace nb = nanobind;
 using namespace attar;
 
 namespace {
-
-using Input = nb::ndarray<nb::ro, nb::device::cpu>;
-using Output = nb::ndarray<nb::device::cpu>;
-
-void require(bool condition, const char* message) {
-    if (!condition) throw nb::value_error(message);
-}
-
-constexpr int64_t largest = int64_t{1} << 40;  // of any one number: products stay in 64 bits
-
-// Axis and Pool as Python holds them: with the bounds that they point to.
-using Bounds = std::shared_ptr<const std::vector<int64_t>>;
-
-struct OwnedAxis {
-    Axis axis;
-    Bounds bounds;
-};
-
-struct OwnedPool {
-    Pool pool;
-    Bounds bounds[3];
-};
 
 struct OwnedBlur {
     Blur blur;
@@ -135,25 +108,6 @@ OwnedBlur make_blur(const OwnedAxis& max_y, const OwnedAxis& max_x, const OwnedA
             {keep_y, keep_x}};
 }
 
-// The array as images: (n, depth, height, width, channels), any strides.
-template <class T, class Array>
-Images<T> images(const Array& array) {
-    require(array.ndim() == 5, "expected an array of rank 5");
-    int64_t size[5], stride[5];
-    for (size_t i = 0; i < 5; ++i) {
-        size[i] = static_cast<int64_t>(array.shape(i));
-        stride[i] = array.stride(i);
-    }
-    return {static_cast<T*>(const_cast<void*>(static_cast<const void*>(array.data()))),
-            size[0], size[1], size[2], size[3], size[4],
-            stride[0], stride[1], stride[2], stride[3], stride[4]};
-}
-
-void require_axis(int64_t in, int64_t out, const Axis& in_axis, const Axis& out_axis) {
-    require(in == in_axis.in, "the axes do not fit the input");
-    require(out == out_axis.out, "the axes do not fit the output");
-}
-
 void require_axes(const AnyInput& in, const AnyInput& out, const Pool& pool) {
     require(in.n == out.n, "input and output differ in their number of images");
     require(in.channels == out.channels, "input and output differ in channels");
@@ -173,24 +127,6 @@ Number number_of(int code, int count, const Arrays&... arrays) {
              "the array does not hold numbers of this type"),
      ...);
     return static_cast<Number>(code);
-}
-
-template <class Array>
-bool contiguous(const Array& array) {
-    int64_t expected = 1;
-    for (size_t i = array.ndim(); i-- > 0;) {
-        if (array.shape(i) != 1 && array.stride(i) != expected) return false;
-        expected *= static_cast<int64_t>(array.shape(i));
-    }
-    return true;
-}
-
-template <class T>
-const Operations<T>& operations() {
-    if constexpr (sizeof(T) == sizeof(float))
-        return kernels().f32;
-    else
-        return kernels().f64;
 }
 
 template <class T>
@@ -379,6 +315,8 @@ NB_MODULE(_core, m) {
         },
         nb::arg(), nb::arg(), nb::arg().none(), nb::arg(), nb::arg(), nb::arg(), nb::arg(),
         nb::arg());
+
+    bind_conv(m);
 
     m.def("set_num_threads", [](int count) {
         require(count >= 1, "set_num_threads: expected at least 1");

@@ -2,6 +2,7 @@
 // its windows need are computed into a ring that stays in the cache, and pooled from there. The
 // map before the pool is never written to memory.
 #include "arena.h"
+#include "conv_pieces.h"
 #include "conv_rows.h"
 #include "fused_rows.h"
 #include "operations.h"
@@ -16,58 +17,12 @@ namespace {
 constexpr int64_t tile_bytes = 256 << 10;  // a copied piece of the image
 constexpr int64_t ring_bytes = 64 << 10;   // rows of the convolution that wait for the pool
 
-// The window of the whole step: from a pooled output back to the image.
-Axis through(const Axis& conv, const Axis& pool) {
-    return {conv.in,
-            conv.span(pool.extent()),
-            pool.stride * conv.stride,
-            1,
-            pool.pad_before * conv.stride + conv.pad_before,
-            0,
-            pool.out};
-}
-
 // Enough bands that every thread has a dozen to take, but no band of so few rows that
 // neighbours compute the same rows of the convolution again and again.
 int64_t rows_per_band(const Axis& rows, int64_t images) {
     const int64_t wanted = get_num_threads() * int64_t{12};
     return min(16, max(4, rows.out * images / wanted));
 }
-
-// The outputs that a task computes, and the part of the convolution's map that they need.
-struct Piece {
-    Range rows, columns;              // pooled outputs
-    int64_t conv_y, conv_x;           // where their first window begins; may be outside the map
-    int64_t conv_width;               // columns from the first to the last window's end
-    Range inside_y, inside_x;         // what of that lies in the map
-
-    Piece(const Pool& pool, Range rows_, Range columns_)
-        : rows(rows_), columns(columns_), conv_y(pool.y.first(rows.begin)),
-          conv_x(pool.x.first(columns.begin)), conv_width(pool.x.span(columns.size())),
-          inside_y{max(0, conv_y), min(pool.y.in, conv_y + pool.y.span(rows.size()))},
-          inside_x{max(0, conv_x), min(pool.x.in, conv_x + conv_width)} {}
-
-    bool whole(const Pool& pool) const {
-        return inside_y.begin == conv_y && inside_x.begin == conv_x &&
-               inside_y.end == conv_y + pool.y.span(rows.size()) &&
-               inside_x.size() == conv_width;
-    }
-
-    // The image behind the map: `conv_columns` columns of it from the first one inside.
-    template <class T>
-    Box box(const Convolution<T>& conv, int64_t conv_columns, int64_t group) const {
-        return {conv.y.first(inside_y.begin), conv.y.span(inside_y.size()),
-                conv.x.first(inside_x.begin), conv.x.span(conv_columns),
-                group * conv.channels_per_group, conv.channels_per_group};
-    }
-
-    // A row of the convolution, counted from the piece's first: as a row of the tile, or -1
-    // where it lies outside the map.
-    int64_t row_inside(int64_t y) const {
-        const int64_t at = conv_y + y;
-        return at >= inside_y.begin && at < inside_y.end ? at - inside_y.begin : -1;
-    }
-};
 
 // Calls body(image, group, filter blocks, piece, scratch memory) for every piece of the output.
 template <class T, class Body>
@@ -87,31 +42,6 @@ void for_each_piece(int64_t images, const Convolution<T>& conv, const Pool& pool
                  Piece(pool, rows[band], columns[i]), memory);
     });
 }
-
-// The last rows of a convolution, as many as a pool's window spans. Row y of a piece, counted
-// from its first, is in slot y modulo the number of slots.
-template <class T>
-struct Ring {
-    T* data;
-    int64_t slots, slot_size;
-
-    T* slot(int64_t y) const { return data + y % slots * slot_size; }
-
-    // For every output row: calls compute(y, end) for the rows [y, end) that its window needs and
-    // does not have, as long as there are some, each time getting back how many were computed;
-    // then emit(o, first) with the first row of the window.
-    template <class Compute, class Emit>
-    void roll(const Axis& pool, Range outputs, const Compute& compute, const Emit& emit) const {
-        int64_t next = 0;
-        for (int64_t o = outputs.begin; o < outputs.end; ++o) {
-            const int64_t first = (o - outputs.begin) * pool.stride;
-            const int64_t end = first + pool.extent();
-            for (int64_t y = max(next, first); y < end;) y += compute(y, end);
-            next = end;
-            emit(o, first);
-        }
-    }
-};
 
 template <class T>
 using DenseRows = void (*)(const Tile<T>&, const T*, int64_t, const T*, T, bool, int64_t, int64_t,

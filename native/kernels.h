@@ -1,6 +1,8 @@
 // The operations, as one table of functions per instruction set.
 #pragma once
 
+#include <cstddef>
+
 #include "operands.h"
 
 namespace attar {
@@ -8,12 +10,30 @@ namespace attar {
 using AnyInput = Images<const void>;
 using AnyOutput = Images<void>;
 
+// Bytes of memory that an operation needs: of each thread, and once for all of them.
+struct Workspace {
+    size_t per_thread, shared;
+};
+
 template <class T>
 struct Operations {
     // filter -> detect -> condense in one pass; with PoolKind::none just filter -> detect.
     // The axes of `pool` run over the convolution's outputs.
     void (*extract)(const Images<const T>& in, const Images<T>& out, const Convolution<T>& conv,
                     const Pool& pool);
+
+    // The same with filters that were packed once for a path, for answers with adjacent channels.
+    // `packed_size` numbers, all 0 before they are packed; axes count only for their windows.
+    int64_t (*packed_size)(ConvPath, const Convolution<T>& conv);
+    void (*pack)(ConvPath, const Convolution<T>& conv, T* packed);
+    // conv.filters and conv.bias are not read.
+    void (*convolve)(ConvPath, const T* packed, const Images<const T>& in, const Images<T>& out,
+                     const Convolution<T>& conv, const Pool& pool);
+    // What `convolve` needs.
+    Workspace (*workspace)(ConvPath, const Images<const T>& in, const Images<T>& out,
+                           const Convolution<T>& conv, const Pool& pool);
+    // The path that is fastest, as measured: see packed_conv.cpp.
+    ConvPath (*fastest_path)(int64_t images, const Convolution<T>& conv, const Pool& pool);
 };
 
 struct Kernels {

@@ -94,6 +94,18 @@ struct Convolution {
     ATTAR_INLINE int64_t taps() const { return y.window * x.window * channels_per_group; }
 };
 
+// How a convolution of many channels is computed: product by product, or through Winograd's
+// transforms of tiles of 2 x 2 or 4 x 4 outputs.
+enum class ConvPath { direct, winograd2, winograd4 };
+
+// Whether a pool is 2 x 2 with stride 2 from the first cell on: Winograd's tiles hold such windows
+// whole.
+ATTAR_INLINE bool halves(const Axis& axis) {
+    return axis.window == 2 && axis.stride == 2 && axis.dilation == 1 && axis.pad_before == 0 &&
+           !axis.bounds;
+}
+ATTAR_INLINE bool pooled_in_tiles(const Pool& pool) { return halves(pool.y) && halves(pool.x); }
+
 // Anti-aliased condensing: the maximum of dense windows (of 1 x 1: none), then a separable filter
 // of `taps` weights along each axis, at the outputs of `y` and `x` only. The axes of the filter run
 // over the maxima, and beyond the border of those lies what `border` says.

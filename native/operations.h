@@ -9,6 +9,19 @@ template <class T>
 void extract(const Images<const T>& in, const Images<T>& out, const Convolution<T>& conv,
              const Pool& pool);
 
+template <class T>
+int64_t packed_size(ConvPath, const Convolution<T>& conv);
+template <class T>
+void pack(ConvPath, const Convolution<T>& conv, T* packed);
+template <class T>
+void convolve(ConvPath, const T* packed, const Images<const T>& in, const Images<T>& out,
+              const Convolution<T>& conv, const Pool& pool);
+template <class T>
+Workspace workspace(ConvPath, const Images<const T>& in, const Images<T>& out,
+                    const Convolution<T>& conv, const Pool& pool);
+template <class T>
+ConvPath fastest_path(int64_t images, const Convolution<T>& conv, const Pool& pool);
+
 void relu(Number, const void* in, void* out, int64_t count);
 void pool(Number, const AnyInput& in, const AnyOutput& out, const Pool& pool);
 void pool_winners(Number, const AnyInput& in, const AnyOutput& out, const AnyOutput& winners,

@@ -10,8 +10,10 @@ extern const Kernels kernels;
 const Kernels kernels{
     ATTAR_TEXT(ATTAR_ISA),
     ATTAR_VECTOR_BYTES,
-    {extract<float>},
-    {extract<double>},
+    {extract<float>, packed_size<float>, pack<float>, convolve<float>, workspace<float>,
+     fastest_path<float>},
+    {extract<double>, packed_size<double>, pack<double>, convolve<double>, workspace<double>,
+     fastest_path<double>},
     relu,
     pool,
     pool_winners,

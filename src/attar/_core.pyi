@@ -70,6 +70,35 @@ def extract(
     relu: bool,
     /,
 ) -> None: ...
+
+class PackedConvolution:
+    """Filters (kh, kw, C / groups, K) and bias (K,), dense, float32 or float64, packed once.
+
+    `path` is ``"DIRECT"``, or ``"WINOGRAD2"`` or ``"WINOGRAD4"`` for windows of 3 x 3 with stride
+    and dilation 1 whose pool, if any, is 2 x 2 with stride 2 and no padding in front.
+    """
+
+    def __init__(
+        self, filters: NDArray[Any], bias: NDArray[Any] | None, groups: int, path: str, /
+    ) -> None: ...
+    def run(
+        self, input: NDArray[Any], out: NDArray[Any], y: Axis, x: Axis, pool: Pool, relu: bool, /
+    ) -> None:
+        """Filter, detect, condense into `out`, whose channels are adjacent.
+
+        Those of the input are too, for Winograd's paths.
+        """
+    def workspace(self, images: int, y: Axis, x: Axis, pool: Pool, /) -> int:
+        """Bytes of memory that `run` takes beside its arrays, of all threads together."""
+    @property
+    def path(self) -> str: ...
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the packed filters."""
+
+def fastest_path(
+    images: int, channels: int, filters: int, groups: int, y: Axis, x: Axis, pool: Pool, /
+) -> str: ...
 def set_num_threads(count: int, /) -> None: ...
 def get_num_threads() -> int: ...
 def isa() -> str: ...
