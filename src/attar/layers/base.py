@@ -72,7 +72,7 @@ class Layer:
     merges: ClassVar[bool] = False
     """Whether it takes a list of maps."""
     in_place: ClassVar[bool] = False
-    """Whether `compute` may write to the memory of its first input."""
+    """Whether `compute` may write to the memory of one of its first two inputs."""
     pixelwise: ClassVar[bool] = True
     """Whether an output pixel depends on the input pixel at the same place alone."""
 
@@ -265,10 +265,10 @@ class Layer:
 
         Needs known sizes. Where the answer is not a map of the same rank, everything is seen.
         """
-        if not self.pixelwise or len(self.compute_output_shape(input_shape)) != 4:
+        shape = self.compute_output_shape(input_shape)
+        if not self.pixelwise or len(shape) != 4:
             return None
-        shape = input_shape[0] if self.merges else input_shape
-        height, width = (Axis(size, 1, 1, 1, 0, 0, size) for size in shape[1:3])
+        height, width = (Axis(size or 0, 1, 1, 1, 0, 0, size or 0) for size in shape[1:3])
         return height, width
 
     def multiply_adds(self, input_shape: Any) -> int:
@@ -280,8 +280,8 @@ class Layer:
     def compute(self, arrays: Sequence[Array], out: Array) -> None:
         """Write the answer to arrays of float32 or float64 into `out`.
 
-        `out` is contiguous and of the right shape. It is the memory of the first array where
-        `in_place` says that this may be.
+        `out` is contiguous and of the right shape. It may be the memory of one of the first two
+        arrays where `in_place` says so.
         """
         raise NotImplementedError
 

@@ -65,16 +65,9 @@ class _Filter(Layer):
         """Return how the weight is made."""
         return self._initializers[name]
 
-    def axes(self, sizes: tuple[int, ...]) -> tuple[Axis, ...]:
-        """Resolve the windows along axes of these sizes: both, or the one that is known."""
-        return conv_axes(
-            self.where, sizes, self.kernel_size, self.strides, self.dilation_rate, self.padding
-        )
-
     def windows(self, input_shape: Any) -> tuple[Axis, Axis] | None:
         """Tell what an output pixel sees."""
-        height, width = self.axes(tuple(input_shape[1:3]))
-        return height, width
+        return self._axis(0, input_shape[1]), self._axis(1, input_shape[2])
 
     def _answer_shape(self, input_shape: Any, channels: int) -> Shape:
         shape = read_shape(self.where, "input_shape", input_shape, rank=4)
@@ -84,8 +77,7 @@ class _Filter(Layer):
         return (shape[0], *sizes, channels)
 
     def _axis(self, i: int, size: int) -> Axis:
-        padding = self.padding if isinstance(self.padding, str) else (self.padding[i],)
-        padding = padding.upper() if isinstance(padding, str) else padding
+        padding = self.padding.upper() if isinstance(self.padding, str) else (self.padding[i],)
         (axis,) = conv_axes(
             self.where,
             (size,),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from attar import nn
 from attar.arrays import Array
@@ -26,7 +26,7 @@ class _Pooling2D(Layer):
     """A pool with windows: what maximum and mean share."""
 
     pixelwise = False
-    kind: ClassVar[str]
+    kind: ClassVar[Literal["MAX", "AVG"]]
 
     def __init__(
         self,
@@ -45,14 +45,14 @@ class _Pooling2D(Layer):
         self.ceil_mode = flag(self.where, "ceil_mode", ceil_mode)
 
     def _axis(self, i: int, size: int) -> Axis:
-        padding = self.padding if isinstance(self.padding, str) else (self.padding[i],)
+        padding = self.padding.upper() if isinstance(self.padding, str) else (self.padding[i],)
         (axis,) = pool_axes(
             self.where,
             (size,),
             (self.pool_size[i],),
             (self.strides[i],),
             (1,),
-            padding.upper() if isinstance(padding, str) else padding,
+            padding,
             self.ceil_mode,
         )
         return axis
