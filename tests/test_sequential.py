@@ -2,8 +2,10 @@
 
 import itertools
 import os
+import re
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -412,7 +414,8 @@ def test_no_map_is_overwritten_while_it_is_needed(seed):
     plan = model.plan((2, 6, 7, 4))
     assert plan.memory_bytes >= plan.least_bytes
     assert plan.memory_bytes <= 1.25 * plan.least_bytes
-    assert [step.multiply_adds for step in plan]
+    work = model.summary((1, 6, 7, 4)).multiply_adds
+    assert sum(step.multiply_adds for step in plan) == 2 * work
     assert str(plan).count("\n") >= len(plan)
 
 
@@ -542,10 +545,10 @@ FIELDS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("case", [*FIELDS, "paths"])
+@pytest.mark.parametrize("case", [*FIELDS, "paths", "gated"])
 def test_the_box_behind_a_pixel_is_exact(case):
-    if case == "paths":
-        model = paths()
+    if case in ("paths", "gated"):
+        model = paths() if case == "paths" else gated()
     else:
         made = [type(layer).from_config(_unnamed(layer)) for layer in FIELDS[case]]
         model = Sequential([layers.Input((13, 15, 1)), *made])
@@ -573,8 +576,28 @@ def test_the_box_behind_a_pixel_is_exact(case):
             assert bottom >= field.box.bottom
             assert left <= field.box.left
             assert right >= field.box.right
-            if case != "paths":
+            if case in FIELDS:
                 assert field.unclipped.shape == field.size
+
+
+def gated():
+    """A map times a number for each column, and one for each channel."""
+    image = layers.Input((13, 15, 1))
+    maps = layers.Conv2D(2, 3, padding="same", use_bias=False)(image)
+    columns = layers.AvgPool2D((13, 1))(image)
+    mean = layers.GlobalAveragePooling2D(keepdims=True)(layers.AvgPool2D(3, 2)(image))
+    gates = layers.Add()([columns, maps])
+    return Sequential(layers.Add()([mean, gates]))
+
+
+def test_windows_far_larger_than_the_image():
+    everything = 2**31 - 1
+    model = Sequential([layers.Conv2D(4, 3), layers.MaxPool2D(everything, 1, "same")])
+    x = numbers((1, 9, 8, 3))
+    assert_plan_is_trace(model, x)
+    field = model.receptive_field("max_pooling2d", (0, 0))
+    assert field.box == (0, 9, 0, 8)
+    assert field.size == (everything + 2, everything + 2)
 
 
 def test_receptive_fields_by_hand():
@@ -809,6 +832,17 @@ def test_models_are_parts_of_models():
     assert branch.count_params() == base.count_params()
 
 
+def test_the_code_of_the_guide_runs(tmp_path, monkeypatch):
+    root = Path(__file__).parent.parent
+    monkeypatch.chdir(root)  # where examples/ is
+    text = (root / "docs" / "models.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    assert blocks
+    space = {"__name__": "page", "folder": tmp_path}
+    for number, block in enumerate(blocks, 1):
+        exec(compile(block, f"docs/models.md, block {number}", "exec"), space)
+
+
 def test_deep_graphs_are_read():
     symbol = layers.Input((4, 4, 1))
     for _ in range(3000):
@@ -855,6 +889,16 @@ MODELS = {
     "too large": (
         lambda: small_model().plan((1, 2**20, 2**20, 3)),
         "more than half of this machine's",
+    ),
+    "a huge answer": (
+        lambda: Sequential([layers.ZeroPadding2D(2**30)])(numbers((1, 4, 4, 1))),
+        "layers.ZeroPadding2D 'zero_padding2d': the answer would have the shape (1, 2147483652, ",
+    ),
+    "a huge fused answer": (
+        lambda: Sequential([layers.ZeroPadding2D(2**29), layers.Conv2D(2, 1)])(
+            numbers((1, 4, 4, 1))
+        ),
+        "layers.Conv2D 'conv2d': the answer would have the shape (1, 1073741828, ",
     ),
     "a wrong mode": (lambda: Sequential([layers.ReLU(mode=1)]), "there is no argument 'mode'"),
 }

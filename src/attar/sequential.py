@@ -149,7 +149,7 @@ class Sequential:
     @property
     def layers(self) -> list[Layer]:
         """The layers in order."""
-        return [] if self._graph is None else self._graph.layers
+        return [] if self._graph is None else list(self._graph.layers)
 
     def get_layer(self, name: str) -> Layer:
         """Return the layer of this name."""
@@ -367,7 +367,7 @@ class Sequential:
 
     def _plan(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Plan:
         key = (shape, dtype, self._precision)
-        revisions = tuple(layer.revision for layer in self.layers)
+        revisions = tuple(layer.revision for layer in self.graph.layers)
         with self._lock:
             if revisions != self._revisions:  # weights have changed, and some are folded
                 self._forget_plans()

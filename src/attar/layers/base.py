@@ -35,6 +35,8 @@ __all__ = [
 Shape: TypeAlias = tuple[int | None, ...]
 """Batch first, channels last; None where a size is not known yet."""
 
+_LARGEST = 2**31 - 1  # of a size or a count
+
 # Keras' arguments that matter to training only. They are accepted, so that a model needs no
 # change, and have no effect.
 _FOR_TRAINING = frozenset(
@@ -465,8 +467,10 @@ def whole_number(where: str, argument: str, value: Any, least: int = 1) -> int:
         number = operator.index(value)
     except TypeError:
         raise DTypeError(f"{where}: {argument} must be a whole number, got {value!r}") from None
-    if not least <= number < 2**31:
+    if number < least:
         raise ArgumentError(f"{where}: {argument} must be at least {least}, got {value!r}")
+    if number > _LARGEST:
+        raise ArgumentError(f"{where}: {argument} must be at most {_LARGEST}, got {value!r}")
     return number
 
 
