@@ -523,8 +523,10 @@ def read_shape(where: str, argument: str, shape: Any, rank: int | None = None) -
             raise DTypeError(
                 f"{where}: {argument} must be whole numbers or None, got {tuple(shape)}"
             ) from None
-        if number is not None and not min(axis, 1) <= number < 2**31:
-            raise ShapeError(f"{where}: sizes of {argument} must be at least 1, got {tuple(shape)}")
+        if number is not None and not min(axis, 1) <= number <= _LARGEST:
+            raise ShapeError(
+                f"{where}: sizes of {argument} must be from 1 to {_LARGEST}, got {tuple(shape)}"
+            )
         sizes.append(number)
     if rank is not None and len(sizes) != rank:
         hint = "; one image needs a batch: image[None]" if len(sizes) == rank - 1 == 3 else ""
