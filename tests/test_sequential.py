@@ -1,7 +1,9 @@
 """Models: their plans beside the layers one after the other, and beside Keras."""
 
+import copy
 import itertools
 import os
+import pickle
 import re
 import threading
 import time
@@ -44,17 +46,19 @@ def bits(array):
 
 
 def assert_plan_is_trace(model, x, exact=True):
+    """The answers of the two precisions, and to the bit where nothing rounds differently."""
     *_, wanted = model.trace(x).values()
     kept = x.copy()
-    got = model(x)
-    np.testing.assert_array_equal(x, kept, err_msg="the input was changed")
-    assert not np.shares_memory(got, x)
-    if exact:
-        np.testing.assert_array_equal(got, wanted)
-    else:
-        scale = np.abs(wanted).max()
+    scale = np.abs(wanted).max(initial=0)
+    for precision in ("fast", "exact"):
+        model.precision = precision
+        got = model(x)
+        np.testing.assert_array_equal(x, kept, err_msg="the input was changed")
+        assert not np.shares_memory(got, x)
+        if exact and precision == "exact":
+            np.testing.assert_array_equal(got, wanted)
         np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-5 * scale)
-    np.testing.assert_array_equal(bits(model(x)), bits(got), err_msg="the second call differs")
+        np.testing.assert_array_equal(bits(model(x)), bits(got), err_msg="a second call differs")
     return got
 
 
@@ -728,6 +732,25 @@ def test_threads_may_share_a_model():
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+def test_a_copy_of_a_model_is_another_model():
+    model = small_model()
+    x = numbers((1, 20, 20, 3))
+    wanted = model(x)
+    for other in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        np.testing.assert_array_equal(other(x), wanted)
+        other.set_weights([0 * weight for weight in other.get_weights()])
+        assert not other(x).any()
+    np.testing.assert_array_equal(model(x), wanted)
+
+
+def test_models_of_features():
+    model = Sequential([layers.Dense(8, "relu"), layers.BatchNormalization(), layers.Dense(2)])
+    x = numbers((5, 6))
+    assert_plan_is_trace(model, x)
+    assert model.summary().multiply_adds == 6 * 8 + 8 * 2
+    assert model.receptive_field("dense").box == (0, 1, 0, 1)
 
 
 def test_precision_is_fast_or_exact():

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from attar.errors import ArgumentError, DTypeError, ShapeError
-from attar.layers.base import InputLayer, Layer, Shape, Symbol, default_name, read_shape
+from attar.layers.arguments import Shape, read_shape
+from attar.layers.base import InputLayer, Layer, Symbol, default_name
 
-__all__ = ["Graph", "Node", "name_layers"]
+__all__ = ["INPUT", "Graph", "Node", "name_layers", "shape_argument"]
 
 INPUT = -1  # as an input of a node: the model's own input
 

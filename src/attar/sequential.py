@@ -15,7 +15,8 @@ from attar.arrays import Array, from_caller, require_float
 from attar.errors import ArgumentError, DTypeError, ShapeError
 from attar.fusion import Plan, Precision
 from attar.graph import INPUT, Graph, Node, name_layers
-from attar.layers.base import InputLayer, Layer, Shape, Symbol, read_shape, whole_number
+from attar.layers.arguments import Shape, read_shape, whole_number
+from attar.layers.base import InputLayer, Layer, Symbol
 from attar.nn.fused import FusedConv
 from attar.receptive import ReceptiveField, receptive_field
 from attar.summary import Summary, summarize
@@ -75,10 +76,7 @@ class Sequential:
         self.name = "sequential" if name is None else name
         self._graph: Graph | None = None
         self._input_shape: Shape | None = None
-        self._lock = threading.Lock()
-        self._plans: OrderedDict[Any, Plan] = OrderedDict()
-        self._convolutions: dict[Any, FusedConv] = {}
-        self._revisions: tuple[int, ...] = ()
+        self._begin_plans()
         self.precision = precision
         if isinstance(layers, Symbol):
             layers = Graph.from_symbol(layers)
@@ -93,6 +91,21 @@ class Sequential:
             layers = [layers]
         for layer in () if layers is None else layers:
             self.add(layer)
+
+    def _begin_plans(self) -> None:
+        self._lock = threading.Lock()
+        self._plans: OrderedDict[Any, Plan] = OrderedDict()
+        self._convolutions: dict[Any, FusedConv] = {}
+        self._revisions: tuple[int, ...] = ()
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Plans are made anew where a copy of the model runs.
+        of_plans = ("_lock", "_plans", "_convolutions", "_revisions")
+        return {key: value for key, value in self.__dict__.items() if key not in of_plans}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._begin_plans()
 
     def __repr__(self) -> str:
         shape = "not built" if self._input_shape is None else f"input {self._input_shape}"
