@@ -243,6 +243,23 @@ CHAINS = {
         ["conv2d", "zero_padding2d", "max_pooling2d"],
         True,
     ),
+    "zeros before a pool behind relu": (
+        [layers.Conv2D(5, 3, activation="relu"), layers.ZeroPadding2D(((1, 2), (0, 1))),
+         layers.MaxPool2D(3, 2)],
+        ["conv2d + zero_padding2d + max_pooling2d"],
+        True,
+    ),
+    "zeros before a window of zeros": (
+        [layers.Conv2D(5, 3, activation="relu"), layers.ZeroPadding2D(((0, 3), (1, 1))),
+         layers.MaxPool2D(3, 1)],
+        ["conv2d", "zero_padding2d", "max_pooling2d"],
+        True,
+    ),
+    "zeros before a mean": (
+        [layers.Conv2D(5, 3, activation="relu"), layers.ZeroPadding2D(1), layers.AvgPool2D(3, 2)],
+        ["conv2d", "zero_padding2d", "average_pooling2d"],
+        True,
+    ),
     "padding that counts": (
         [layers.Conv2D(5, 3), layers.AvgPool2D(2, padding=((1, 1), (1, 1)),
                                                count_include_pad=True)],

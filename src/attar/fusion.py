@@ -406,9 +406,13 @@ class _Chain:
             )
         chain = cls(nodes, layer, padding, [], layer.activation)
         while (follower := behind(chain.nodes[-1])) is not None:
-            if not chain._takes(graph.nodes[follower].layer):
+            layer, next_one = graph.nodes[follower].layer, behind(follower)
+            if chain._takes(layer):
+                chain.nodes.append(follower)
+            elif next_one is not None and chain._takes_zeros(layer, graph.nodes[next_one].layer):
+                chain.nodes += [follower, next_one]
+            else:
                 break
-            chain.nodes.append(follower)
         return chain
 
     def _takes(self, layer: Layer) -> bool:
@@ -437,6 +441,21 @@ class _Chain:
             self.pool = Pool(layer.kind, layer.pool_size, layer.strides, padding, layer.ceil_mode)
             return True
         return False
+
+    def _takes_zeros(self, zeros: Layer, pool: Layer) -> bool:
+        """Take zeros and a pool along, if the zeros are no more than padding that never wins.
+
+        Behind a ReLU a maximum is never below 0, so that zeros change none that sees a value.
+        """
+        if not isinstance(zeros, ZeroPadding2D) or not isinstance(pool, MaxPooling2D):
+            return False
+        if self.activation != "relu" or pool.padding != "valid" or pool.ceil_mode:
+            return False
+        sides = zip(zeros.padding, pool.pool_size, strict=True)
+        if self.pool is not None or any(max(side) >= window for side, window in sides):
+            return False
+        self.pool = Pool("MAX", pool.pool_size, pool.strides, zeros.padding)
+        return True
 
     @property
     def activation_behind(self) -> str | None:
