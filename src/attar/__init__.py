@@ -28,6 +28,7 @@ except ImportError as error:
 if TYPE_CHECKING:
     from attar import figures as figures
     from attar import kernels as kernels
+    from attar import layers as layers
     from attar import nn as nn
     from attar.config import get_num_threads as get_num_threads
     from attar.config import set_num_threads as set_num_threads
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from attar.extraction import extract as extract
     from attar.images import read_image as read_image
     from attar.images import write_image as write_image
+    from attar.sequential import Sequential as Sequential
 
 __version__ = "0.1.0"
 
@@ -44,10 +46,12 @@ __version__ = "0.1.0"
 _HOMES = {
     "AttarError": "attar.errors",
     "Extraction": "attar.extraction",
+    "Sequential": "attar.sequential",
     "extract": "attar.extraction",
     "figures": "",
     "get_num_threads": "attar.config",
     "kernels": "",
+    "layers": "",
     "nn": "",
     "read_image": "attar.images",
     "set_num_threads": "attar.config",

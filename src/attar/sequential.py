@@ -1,0 +1,502 @@
+"""Models: layers that are run as one."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from os import PathLike
+from typing import Any, Self
+
+import numpy as np
+
+from attar.arrays import Array, from_caller, require_float
+from attar.errors import ArgumentError, DTypeError, ShapeError
+from attar.fusion import Plan, Precision
+from attar.graph import INPUT, Graph, Node, name_layers
+from attar.layers.base import InputLayer, Layer, Shape, Symbol, read_shape, whole_number
+from attar.nn.fused import FusedConv
+from attar.receptive import ReceptiveField, receptive_field
+from attar.summary import Summary, summarize
+
+__all__ = ["Sequential"]
+
+_PLANS = 8  # of how many shapes a model keeps plan and memory
+
+
+class Sequential:
+    """A model: layers one behind the other, or a graph of them, run as one.
+
+    Parameters
+    ----------
+    layers : list of layers, `layers.Input` first or not, or a symbol, or a Graph
+        A symbol is what a layer returned for `layers.Input(...)` or for another symbol: so models
+        with branches are written.
+    trainable
+        For training: accepted, without effect.
+    name : str, optional
+    precision : {"fast", "exact"}
+        ``"exact"`` allows no algorithms that save multiplications and round more.
+
+    Raises
+    ------
+    ArgumentError, ShapeError (both ValueError), DTypeError (a TypeError)
+        They name the layer.
+
+    Notes
+    -----
+    The first call on an image makes the weights, and for each shape a plan: convolutions take
+    along what follows them, and maps share memory. See `plan`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from attar import Sequential, layers
+    >>> model = Sequential([
+    ...     layers.Conv2D(filters=64, kernel_size=3),
+    ...     layers.MaxPool2D(pool_size=2),
+    ... ])
+    >>> image = np.zeros((1, 32, 32, 3), np.float32)
+    >>> model(image).shape
+    (1, 15, 15, 64)
+    >>> model.count_params()
+    1792
+    """
+
+    def __init__(
+        self,
+        layers: Iterable[Layer | Symbol] | Symbol | Graph | None = None,
+        trainable: bool = True,
+        name: str | None = None,
+        *,
+        precision: Precision = "fast",
+    ) -> None:
+        self.name = "sequential" if name is None else name
+        self._graph: Graph | None = None
+        self._input_shape: Shape | None = None
+        self._lock = threading.Lock()
+        self._plans: OrderedDict[Any, Plan] = OrderedDict()
+        self._convolutions: dict[Any, FusedConv] = {}
+        self._revisions: tuple[int, ...] = ()
+        self.precision = precision
+        if isinstance(layers, Symbol):
+            layers = Graph.from_symbol(layers)
+        if isinstance(layers, Graph):
+            name_layers(layers.layers)
+            self._graph = layers
+            if layers.input_shape is not None:
+                self._input_shape = (None, *layers.input_shape)
+                self._graph.build(self._input_shape)
+            return
+        if isinstance(layers, Layer):
+            layers = [layers]
+        for layer in () if layers is None else layers:
+            self.add(layer)
+
+    def __repr__(self) -> str:
+        shape = "not built" if self._input_shape is None else f"input {self._input_shape}"
+        return f"<Sequential {self.name!r}: {len(self.layers)} layers, {shape}>"
+
+    # ------------------------------------------------------------------ its layers
+
+    def add(self, layer: Layer | Symbol) -> None:
+        """Add a layer behind the others.
+
+        Parameters
+        ----------
+        layer : Layer
+            Or what `layers.Input` returns, before all others.
+        """
+        if isinstance(layer, Symbol) and not layer.inputs:
+            layer = layer.layer
+        if not isinstance(layer, Layer):
+            raise DTypeError(f"Sequential: takes layers of attar.layers, got {layer!r}")
+        if isinstance(layer, InputLayer):
+            if self._graph is not None or self._input_shape is not None:
+                raise ArgumentError(f"{layer.where}: an input must be the first of the layers")
+            self._input_shape = layer.shape
+            return
+        if self._graph is None:
+            graph = Graph((Node(layer),))
+            shape = self._input_shape or layer.input_shape_hint
+        else:
+            graph = Graph((*self._graph.nodes, Node(layer, (self._graph.output,))))
+            shape = self._input_shape
+        name_layers(graph.layers)
+        if shape is not None:
+            graph.build(shape)
+        self._graph = graph
+        self._set_input_shape(shape)
+        self._forget_plans()
+
+    @property
+    def graph(self) -> Graph:
+        """The graph of its layers, with the shape of an image where it is known."""
+        if self._graph is None:
+            raise ArgumentError("Sequential: the model has no layers; add one")
+        return self._graph
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers in order."""
+        return [] if self._graph is None else self._graph.layers
+
+    def get_layer(self, name: str) -> Layer:
+        """Return the layer of this name."""
+        return self.graph.nodes[self._index(name)].layer
+
+    @property
+    def built(self) -> bool:
+        """Whether all layers have their weights."""
+        return bool(self.layers) and all(layer.built for layer in self.layers)
+
+    @property
+    def input_shape(self) -> Shape | None:
+        """Shape of an image with the batch in front, where it is known."""
+        return self._input_shape
+
+    @property
+    def output_shape(self) -> Shape | None:
+        """Shape of the answer, where that of the input is known."""
+        if self._input_shape is None or self._graph is None:
+            return None
+        return self._graph.shapes(self._input_shape)[self._graph.output]
+
+    @property
+    def precision(self) -> Precision:
+        """How products are summed: ``"fast"`` or ``"exact"``."""
+        return self._precision
+
+    @precision.setter
+    def precision(self, precision: Precision) -> None:
+        if precision not in ("fast", "exact"):
+            raise ArgumentError(
+                f"Sequential: precision must be 'fast' or 'exact', got {precision!r}"
+            )
+        self._precision: Precision = precision
+
+    def build(self, input_shape: Sequence[int | None]) -> None:
+        """Make the weights for an image of this shape.
+
+        Parameters
+        ----------
+        input_shape : tuple of (int or None)
+            With the batch: ``(None, H, W, C)``. Weights that are there already are kept.
+        """
+        shape = read_shape("Sequential.build", "input_shape", tuple(input_shape))
+        self.graph.build(shape)
+        self._set_input_shape((None, *shape[1:]))
+
+    def _set_input_shape(self, shape: Shape | None) -> None:
+        self._input_shape = shape
+        if shape is not None and self._graph is not None:
+            self._graph = dataclasses.replace(self._graph, input_shape=shape[1:])
+
+    def get_weights(self) -> list[Array]:
+        """Return copies of all weights, layer after layer, as Keras orders them."""
+        return [weight for layer in self.layers for weight in layer.get_weights()]
+
+    def set_weights(self, weights: Sequence[Any]) -> None:
+        """Take over all weights, layer after layer.
+
+        Parameters
+        ----------
+        weights : sequence of arrays
+            As `get_weights` returns them.
+        """
+        needed = sum(len(layer.weight_names()) for layer in self.layers)
+        if len(weights) != needed:
+            raise ShapeError(
+                f"Sequential: set_weights takes {needed} arrays for these layers, "
+                f"got {len(weights)}"
+            )
+        given = iter(weights)
+        for layer in self.layers:
+            layer.set_weights([next(given) for _ in layer.weight_names()])
+
+    def count_params(self) -> int:
+        """Count the numbers in all weights."""
+        return sum(layer.count_params() for layer in self.layers)
+
+    # ------------------------------------------------------------------ running it
+
+    def __call__(self, x: Any, training: bool = False, *, out: Any = None) -> Any:
+        """Compute the answer to a batch of images.
+
+        Parameters
+        ----------
+        x : (N, H, W, C) array of float32 or float64, or what the first layer takes
+            NumPy, or anything with ``__dlpack__`` on the CPU.
+        training : bool
+            Must be False: attar computes what a trained model does.
+        out : array, optional
+            Where to write the answer; it must not overlap `x`.
+
+        Returns
+        -------
+        Array of the input's dtype and kind.
+
+        Raises
+        ------
+        ShapeError, ArgumentError (both ValueError), DTypeError (a TypeError)
+        """
+        if training:
+            raise ArgumentError("Sequential: attar does not train; training must be False")
+        array, give_back = self._read(x)
+        plan = self._plan(array.shape, array.dtype)
+        if out is None:
+            return give_back(plan.run(array))
+        plan.run(array, from_caller("Sequential", "out", out)[0])
+        return out
+
+    def trace(self, x: Any) -> dict[str, Any]:
+        """Compute every map, one layer after the other, nothing fused.
+
+        Parameters
+        ----------
+        x : (N, H, W, C) array of float32 or float64
+            As of a call.
+
+        Returns
+        -------
+        dict of str to array
+            The maps by the names of the layers, in order; the last is the model's answer. A layer
+            that is applied again has ``:2`` behind its name the second time.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from attar import Sequential, layers
+        >>> model = Sequential([layers.Conv2D(4, 3), layers.ReLU()])
+        >>> maps = model.trace(np.zeros((1, 8, 8, 1), np.float32))
+        >>> {name: map.shape for name, map in maps.items()}
+        {'conv2d': (1, 6, 6, 4), 're_lu': (1, 6, 6, 4)}
+        """
+        array, give_back = self._read(x)
+        maps: list[Array] = []
+        for node in self.graph:
+            maps.append(node.layer.call(*(array if i == INPUT else maps[i] for i in node.inputs)))
+        return {name: give_back(map) for name, map in zip(self.graph.names(), maps, strict=True)}
+
+    def _read(self, x: Any) -> tuple[Array, Any]:
+        received, give_back = from_caller("Sequential", "the input", x)
+        array = require_float("Sequential", "the input", received)
+        if not self.built or self._input_shape is None:
+            self.build((None, *array.shape[1:]) if array.ndim else array.shape)
+        return array, give_back
+
+    # ------------------------------------------------------------------ what it is and costs
+
+    def plan(self, input_shape: Sequence[int | None] | None = None, dtype: Any = "float32") -> Plan:
+        """Return what the model does with an input of this shape: print it.
+
+        Parameters
+        ----------
+        input_shape : tuple of int, optional
+            ``(N, H, W, C)``; N may be None, and then is 1. By default one image of the shape that
+            the model was built for.
+        dtype : {"float32", "float64"}
+
+        Returns
+        -------
+        Plan
+            The steps, the layers that each one computes, and where in memory. It is kept, and used
+            when the model is called.
+
+        Examples
+        --------
+        >>> from attar import Sequential, layers
+        >>> model = Sequential([layers.Conv2D(8, 3), layers.ReLU(), layers.MaxPool2D()])
+        >>> print(model.plan((1, 32, 32, 3)))
+        Plan for 1 × 32 × 32 × 3, float32
+        step  layers                          path    answer           written to  multiply-adds
+        ────────────────────────────────────────────────────────────────────────────────────────
+           0  conv2d + re_lu + max_pooling2d  direct  1 × 15 × 15 × 8  output            194 400
+        multiply-adds   194 400
+        peak memory     7.0 KiB: maps 0 B, workspace 0 B, answer 7.0 KiB
+        without fusing  63.3 KiB, every map kept
+        """
+        shape = self._known_shape("plan", input_shape)
+        try:
+            kind = np.dtype(dtype)
+        except TypeError:
+            kind = np.dtype(object)
+        if kind not in (np.float32, np.float64):
+            raise DTypeError(f"Sequential.plan: dtype must be float32 or float64, got {dtype!r}")
+        if not self.built or self._input_shape is None:
+            self.build((None, *shape[1:]))
+        return self._plan(shape, kind)
+
+    def _known_shape(self, method: str, given: Sequence[int | None] | None) -> tuple[int, ...]:
+        if given is None:
+            given = self._input_shape
+        if given is None:
+            raise ArgumentError(
+                f"Sequential.{method}: the shape of an image is not known; call the model on one, "
+                "or build((None, H, W, C))"
+            )
+        shape = read_shape(f"Sequential.{method}", "input_shape", given)
+        sizes = tuple(
+            size for size in (1 if shape[0] is None else shape[0], *shape[1:]) if (size is not None)
+        )
+        if len(sizes) != len(shape):
+            raise ShapeError(
+                f"Sequential.{method}: all sizes must be known, got {shape}; pass input_shape"
+            )
+        return sizes
+
+    def _plan(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Plan:
+        key = (shape, dtype, self._precision)
+        revisions = tuple(layer.revision for layer in self.layers)
+        with self._lock:
+            if revisions != self._revisions:  # weights have changed, and some are folded
+                self._forget_plans()
+                self._revisions = revisions
+            if key in self._plans:
+                self._plans.move_to_end(key)
+                return self._plans[key]
+            self.graph.build(shape)
+            plan = Plan(
+                self.graph,
+                shape,
+                dtype,
+                precision=self._precision,
+                convolutions=self._convolutions,
+            )
+            self._plans[key] = plan
+            if len(self._plans) > _PLANS:
+                self._plans.popitem(last=False)
+            return plan
+
+    def _forget_plans(self) -> None:
+        self._plans.clear()
+        self._convolutions.clear()
+
+    def summary(self, input_shape: Sequence[int | None] | None = None) -> Summary:
+        """Return the model layer by layer: shapes, weights, work, receptive fields, memory.
+
+        Parameters
+        ----------
+        input_shape : tuple of (int or None), optional
+            ``(None, H, W, C)``; by default that which the model was built for.
+
+        Returns
+        -------
+        Summary
+            Print it for a table; its attributes are the numbers.
+
+        Examples
+        --------
+        >>> from attar import Sequential, layers
+        >>> model = Sequential([layers.Conv2D(8, 3, activation="relu"), layers.MaxPool2D()])
+        >>> model.build((None, 32, 32, 3))
+        >>> summary = model.summary()
+        >>> summary.parameters, summary.layers[1].receptive_field, summary.layers[1].stride
+        (224, (4, 4), (2, 2))
+        """
+        shape = self._known_shape("summary", input_shape)
+        return summarize(self.name, self.graph, self.plan((1, *shape[1:])))
+
+    def receptive_field(
+        self,
+        layer: str | Layer,
+        at: Sequence[int] | None = None,
+        *,
+        input_shape: Sequence[int | None] | None = None,
+    ) -> ReceptiveField:
+        """Return what a pixel of a layer's map looks at.
+
+        Parameters
+        ----------
+        layer : str or Layer
+            Its name, or itself.
+        at : (y, x), optional
+            The pixel; by default that in the middle of the map.
+        input_shape : tuple of (int or None), optional
+            ``(None, H, W, C)``; by default that which the model was built for.
+
+        Returns
+        -------
+        ReceptiveField
+            Size, stride, and the box of the image behind the pixel.
+
+        Examples
+        --------
+        >>> from attar import Sequential, layers
+        >>> model = Sequential([layers.Conv2D(8, 3, padding="same"), layers.MaxPool2D()])
+        >>> model.build((None, 32, 32, 3))
+        >>> field = model.receptive_field("max_pooling2d", at=(0, 5))
+        >>> field.size, field.stride
+        ((4, 4), (2, 2))
+        >>> field.box, field.unclipped.top
+        (Box(top=0, bottom=3, left=9, right=13), -1)
+        """
+        index = self._index(layer)
+        shape = self._known_shape("receptive_field", input_shape)
+        answer = self.graph.shapes(shape)[index]
+        height, width = (answer[1] or 1, answer[2] or 1) if len(answer) == 4 else (1, 1)
+        if at is None:
+            at = (height // 2, width // 2)
+        elif not isinstance(at, list | tuple) or len(at) != 2:
+            raise ArgumentError(f"Sequential.receptive_field: at must be (y, x), got {at!r}")
+        y, x = (whole_number("Sequential.receptive_field", "at", o, 0) for o in at)
+        if y >= height or x >= width:
+            raise ArgumentError(
+                f"Sequential.receptive_field: the map of {self.graph.names()[index]!r} has "
+                f"{height} × {width} pixels, got at={tuple(at)}"
+            )
+        return receptive_field(self.graph, index, self.graph.names()[index], shape, (y, x))
+
+    def _index(self, layer: str | Layer) -> int:
+        names = self.graph.names()
+        if isinstance(layer, str) and layer in names:
+            return names.index(layer)
+        for i, node in enumerate(self.graph):
+            if node.layer is layer:
+                return i
+        raise ArgumentError(
+            f"Sequential: there is no layer {layer!r}; there are {', '.join(names)}"
+        )
+
+    # ------------------------------------------------------------------ from and to files
+
+    @classmethod
+    def from_keras(cls, model: Any) -> Self:
+        """Take over a Keras model, or a ``.keras`` or ``.h5`` file."""
+        from attar.interchange import keras
+
+        return cls(keras.read(model))
+
+    @classmethod
+    def from_torch(cls, module: Any, input_shape: Any = None) -> Self:
+        """Take over a PyTorch module."""
+        from attar.interchange import torch
+
+        return cls(torch.read(module, input_shape))
+
+    @classmethod
+    def from_onnx(cls, path: str | PathLike[str]) -> Self:
+        """Take over an ONNX model."""
+        from attar.interchange import onnx
+
+        return cls(onnx.read(path))
+
+    def to_onnx(self, path: str | PathLike[str]) -> None:
+        """Write the model as ONNX."""
+        from attar.interchange import onnx
+
+        onnx.write(self.graph, self.graph.input_shape, path)
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the model as safetensors."""
+        from attar.interchange import safetensors
+
+        safetensors.write(self.graph, path)
+
+    @classmethod
+    def load(cls, path: str | PathLike[str]) -> Self:
+        """Read a model that `save` wrote."""
+        from attar.interchange import safetensors
+
+        return cls(safetensors.read(path))
