@@ -154,9 +154,7 @@ class ChannelsFirst(Assembly):
         weights = [kernel.transpose(2, 3, 1, 0), *([] if bias is None else [bias])]
         return self.place(layer, name, [self.as_map(where, name, x)], weights)
 
-    def linear(
-        self, where: str, name: str, x: Value, kernel: Array, bias: Array | None
-    ) -> Value:
+    def linear(self, where: str, name: str, x: Value, kernel: Array, bias: Array | None) -> Value:
         """Multiply the last axis with a kernel (features, units)."""
         if kernel.ndim != 2:
             raise self.refusal(where, f"has weights of shape {kernel.shape}", "rank 2 is read")
@@ -209,14 +207,14 @@ class ChannelsFirst(Assembly):
             pool(keepdims=keepdims), name, [map_], axes=map_.axes if keepdims else (0, 1)
         )
 
-    def mean(
-        self, where: str, name: str, x: Value, axes: Sequence[int], keepdims: bool
-    ) -> Value:
+    def mean(self, where: str, name: str, x: Value, axes: Sequence[int], keepdims: bool) -> Value:
         """Take the mean over height and width."""
         over = {x.axes[self._axis(where, x, axis)] for axis in axes}
         if x.rank != 4 or over != {1, 2}:
             raise self.refusal(
-                where, f"is a mean over the axes {tuple(axes)}", "means over height and width are read"
+                where,
+                f"is a mean over the axes {tuple(axes)}",
+                "means over height and width are read",
             )
         layer = layers.GlobalAveragePooling2D(keepdims=keepdims)
         return self.place(layer, name, [x], axes=x.axes if keepdims else (0, 1))
@@ -280,8 +278,7 @@ class ChannelsFirst(Assembly):
         if any(size != 1 for axis, size in enumerate(sizes) if axis != last):
             raise self.refusal(
                 where,
-                f"has a constant of shape {constant.shape} for an input of shape "
-                f"{x.source_shape}",
+                f"has a constant of shape {constant.shape} for an input of shape {x.source_shape}",
                 "one number, or one for each channel, is read",
             )
         return self.by_pixels(where, x, constant.ravel()) if x.channels else constant.ravel()

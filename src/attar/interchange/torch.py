@@ -348,9 +348,7 @@ def _adaptive(kind: str) -> Handler:
 
 
 def _each(make: Callable[[], Layer]) -> Handler:
-    def activation(
-        r: _Reader, where: str, name: str, input: Value, inplace: bool = False
-    ) -> Value:
+    def activation(r: _Reader, where: str, name: str, input: Value, inplace: bool = False) -> Value:
         return r.activation(name, input, make())
 
     return activation
