@@ -122,6 +122,26 @@ def test_dense(options, shape):
     compare("Dense", {"units": 6, **options}, shape)
 
 
+@pytest.mark.parametrize("seed", range(60))
+def test_windows_drawn_at_random(seed):
+    generator = np.random.default_rng(seed)
+
+    def draw(low, high):
+        return tuple(int(n) for n in generator.integers(low, high + 1, 2))
+
+    shape = (int(generator.integers(1, 3)), *draw(9, 19), 6)
+    options = {"padding": str(generator.choice(["same", "valid"]))}
+    if generator.random() < 0.5:
+        options["strides"] = draw(1, 3)
+    else:
+        options["dilation_rate"] = draw(1, 2)
+    groups = int(generator.choice([1, 2, 3, 6]))
+    compare("Conv2D", {"filters": 6, "kernel_size": draw(1, 5), "groups": groups, **options}, shape)
+    pool = {"pool_size": draw(1, 4), "strides": draw(1, 4), "padding": options["padding"]}
+    compare("MaxPooling2D", pool, shape)
+    compare("AveragePooling2D", pool | {"padding": "valid"}, shape)
+
+
 def test_padding_in_pairs_is_zeros_around_the_image():
     padded = layers.Conv2D(3, 3, padding=((1, 0), (2, 3)))
     x = numbers((1, 7, 8, 2))
@@ -511,9 +531,8 @@ def test_initializers_are_distributed_as_those_of_keras(name):
     assert (ours.shape, ours.dtype) == (shape, np.float32)
     np.testing.assert_allclose(ours.std(), theirs.std(), rtol=0.02)
     np.testing.assert_allclose(ours.mean(), theirs.mean(), atol=0.02 * theirs.std() + 1e-9)
-    # normal ones have no bound
-    if name != "random_normal":
-        np.testing.assert_allclose(np.abs(ours).max(), np.abs(theirs).max(), rtol=0.1)
+    if name != "random_normal":  # which has no bound; Keras on torch cuts off a little late
+        assert np.abs(ours).max() <= np.abs(theirs).max() * 1.001
 
 
 # ------------------------------------------------------------------ arrays
@@ -616,7 +635,7 @@ REFUSED = {
         "layers.Conv2D 'wide': a window of (9,) does not fit",
     ),
     "pool": (lambda: layers.MaxPool2D(9)(IMAGE), "MaxPooling2D: a window of (9,) does not fit"),
-    "no pixels": (lambda: layers.Conv2D(4, 3)(IMAGE[:, :0]), "sizes of input_shape must be at"),
+    "no pixels": (lambda: layers.Conv2D(4, 3)(IMAGE[:, :0]), "sizes of input_shape must be from 1"),
     "channels": (lambda: layers.Conv2D(4, 3, groups=2)(IMAGE), "a multiple of groups (2)"),
     "only padding": (
         lambda: layers.MaxPool2D(2, padding=((5, 0), (0, 0)))(IMAGE),

@@ -121,7 +121,7 @@ class Plan:
         self.dtype = np.dtype(dtype)
         prepared = {} if convolutions is None else convolutions
         shapes = graph.shapes(input_shape)
-        self.output_shape = tuple(size for size in shapes[graph.output] if size is not None)
+        self.output_shape = _known(shapes[graph.output])
         drafts = _drafts(graph, self.input_shape, self.dtype, precision, prepared)
         places = _place(drafts, self.dtype.itemsize)
         buffers = [Buffer(*place) for place in places.buffers]
@@ -301,6 +301,7 @@ def _drafts(
             continue
         chain = _Chain.at(graph, users, i)
         last = i if chain is None else chain.nodes[-1]
+        require_room(graph.nodes[last].layer.where, "the answer", _known(answers[last]))
         covered = [i] if chain is None else chain.nodes
         work = [
             input_shape[0] * graph.nodes[j].layer.multiply_adds(_argument(graph, inputs, j))
@@ -309,7 +310,7 @@ def _drafts(
         common: dict[str, Any] = {
             "layers": tuple(names[j] for j in covered),
             "inputs": tuple(steps_of[j] for j in node.inputs),
-            "output_shape": answers[last],
+            "output_shape": _known(answers[last]),
             "multiply_adds": sum(work),
         }
         for j in covered:
@@ -319,13 +320,12 @@ def _drafts(
             if key not in prepared:
                 prepared[key] = chain.prepare(dtype, precision)
             conv = prepared[key]
-            known = tuple(size for size in inputs[i][0] if size is not None)
             drafts.append(
                 _Draft(
                     **common,
                     compute=_convolve(conv, chain.activation_behind),
-                    kernel=conv.path(known),
-                    workspace_bytes=conv.workspace(known),
+                    kernel=conv.path(_known(inputs[i][0])),
+                    workspace_bytes=conv.workspace(_known(inputs[i][0])),
                 )
             )
         elif node.layer.is_view:
@@ -337,6 +337,10 @@ def _drafts(
     if _is_the_image(drafts, len(drafts) - 1):
         drafts.append(_copy(drafts))
     return drafts
+
+
+def _known(shape: Sequence[int | None]) -> tuple[int, ...]:
+    return tuple(size for size in shape if size is not None)
 
 
 def _argument(graph: Graph, inputs: list[list[Any]], i: int) -> Any:
@@ -402,9 +406,13 @@ class _Chain:
             )
         chain = cls(nodes, layer, padding, [], layer.activation)
         while (follower := behind(chain.nodes[-1])) is not None:
-            if not chain._takes(graph.nodes[follower].layer):
+            layer, next_one = graph.nodes[follower].layer, behind(follower)
+            if chain._takes(layer):
+                chain.nodes.append(follower)
+            elif next_one is not None and chain._takes_zeros(layer, graph.nodes[next_one].layer):
+                chain.nodes += [follower, next_one]
+            else:
                 break
-            chain.nodes.append(follower)
         return chain
 
     def _takes(self, layer: Layer) -> bool:
@@ -433,6 +441,21 @@ class _Chain:
             self.pool = Pool(layer.kind, layer.pool_size, layer.strides, padding, layer.ceil_mode)
             return True
         return False
+
+    def _takes_zeros(self, zeros: Layer, pool: Layer) -> bool:
+        """Take zeros and a pool along, if the zeros are no more than padding that never wins.
+
+        Behind a ReLU a maximum is never below 0, so that zeros change none that sees a value.
+        """
+        if not isinstance(zeros, ZeroPadding2D) or not isinstance(pool, MaxPooling2D):
+            return False
+        if self.activation != "relu" or pool.padding != "valid" or pool.ceil_mode:
+            return False
+        sides = zip(zeros.padding, pool.pool_size, strict=True)
+        if self.pool is not None or any(max(side) >= window for side, window in sides):
+            return False
+        self.pool = Pool("MAX", pool.pool_size, pool.strides, zeros.padding)
+        return True
 
     @property
     def activation_behind(self) -> str | None:

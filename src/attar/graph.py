@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from attar.errors import ArgumentError, DTypeError, ShapeError
-from attar.layers.base import InputLayer, Layer, Shape, Symbol, default_name, read_shape
+from attar.layers.arguments import Shape, read_shape
+from attar.layers.base import InputLayer, Layer, Symbol, default_name
 
-__all__ = ["Graph", "Node", "name_layers"]
+__all__ = ["INPUT", "Graph", "Node", "name_layers", "shape_argument"]
 
 INPUT = -1  # as an input of a node: the model's own input
 
@@ -132,10 +134,10 @@ class Graph:
         )
         return cls(nodes, input_shape=None if source is None else source.shape[1:])
 
-    @property
-    def layers(self) -> list[Layer]:
+    @cached_property
+    def layers(self) -> tuple[Layer, ...]:
         """The layers in order, each once."""
-        return list(dict.fromkeys(node.layer for node in self.nodes))
+        return tuple(dict.fromkeys(node.layer for node in self.nodes))
 
     def __iter__(self) -> Iterator[Node]:
         return iter(self.nodes)

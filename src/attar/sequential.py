@@ -15,7 +15,8 @@ from attar.arrays import Array, from_caller, require_float
 from attar.errors import ArgumentError, DTypeError, ShapeError
 from attar.fusion import Plan, Precision
 from attar.graph import INPUT, Graph, Node, name_layers
-from attar.layers.base import InputLayer, Layer, Shape, Symbol, read_shape, whole_number
+from attar.layers.arguments import Shape, read_shape, whole_number
+from attar.layers.base import InputLayer, Layer, Symbol
 from attar.nn.fused import FusedConv
 from attar.receptive import ReceptiveField, receptive_field
 from attar.summary import Summary, summarize
@@ -66,7 +67,7 @@ class Sequential:
 
     def __init__(
         self,
-        layers: Iterable[Layer | Symbol] | Symbol | Graph | None = None,
+        layers: Iterable[Layer | Symbol | Sequential] | Symbol | Graph | None = None,
         trainable: bool = True,
         name: str | None = None,
         *,
@@ -75,10 +76,7 @@ class Sequential:
         self.name = "sequential" if name is None else name
         self._graph: Graph | None = None
         self._input_shape: Shape | None = None
-        self._lock = threading.Lock()
-        self._plans: OrderedDict[Any, Plan] = OrderedDict()
-        self._convolutions: dict[Any, FusedConv] = {}
-        self._revisions: tuple[int, ...] = ()
+        self._begin_plans()
         self.precision = precision
         if isinstance(layers, Symbol):
             layers = Graph.from_symbol(layers)
@@ -94,22 +92,40 @@ class Sequential:
         for layer in () if layers is None else layers:
             self.add(layer)
 
+    def _begin_plans(self) -> None:
+        self._lock = threading.Lock()
+        self._plans: OrderedDict[Any, Plan] = OrderedDict()
+        self._convolutions: dict[Any, FusedConv] = {}
+        self._revisions: tuple[int, ...] = ()
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Plans are made anew where a copy of the model runs.
+        of_plans = ("_lock", "_plans", "_convolutions", "_revisions")
+        return {key: value for key, value in self.__dict__.items() if key not in of_plans}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._begin_plans()
+
     def __repr__(self) -> str:
         shape = "not built" if self._input_shape is None else f"input {self._input_shape}"
         return f"<Sequential {self.name!r}: {len(self.layers)} layers, {shape}>"
 
     # ------------------------------------------------------------------ its layers
 
-    def add(self, layer: Layer | Symbol) -> None:
+    def add(self, layer: Layer | Symbol | Sequential) -> None:
         """Add a layer behind the others.
 
         Parameters
         ----------
         layer : Layer
-            Or what `layers.Input` returns, before all others.
+            Or a model, whose layers are added; or what `layers.Input` returns, before all others.
         """
         if isinstance(layer, Symbol) and not layer.inputs:
             layer = layer.layer
+        if isinstance(layer, Sequential):
+            self._extend(layer.graph, layer.input_shape)
+            return
         if not isinstance(layer, Layer):
             raise DTypeError(f"Sequential: takes layers of attar.layers, got {layer!r}")
         if isinstance(layer, InputLayer):
@@ -117,12 +133,18 @@ class Sequential:
                 raise ArgumentError(f"{layer.where}: an input must be the first of the layers")
             self._input_shape = layer.shape
             return
-        if self._graph is None:
-            graph = Graph((Node(layer),))
-            shape = self._input_shape or layer.input_shape_hint
-        else:
-            graph = Graph((*self._graph.nodes, Node(layer, (self._graph.output,))))
-            shape = self._input_shape
+        self._extend(Graph((Node(layer),)), layer.input_shape_hint)
+
+    def _extend(self, behind: Graph, hint: Shape | None) -> None:
+        """Lay a graph behind the model, which stays as it was where that cannot be."""
+        first = () if self._graph is None else self._graph.nodes
+        end = INPUT if self._graph is None else self._graph.output
+        nodes = [
+            Node(node.layer, tuple(end if i == INPUT else len(first) + i for i in node.inputs))
+            for node in behind
+        ]
+        graph = Graph((*first, *nodes), len(first) + behind.output)
+        shape = hint if self._graph is None and self._input_shape is None else self._input_shape
         name_layers(graph.layers)
         if shape is not None:
             graph.build(shape)
@@ -140,7 +162,7 @@ class Sequential:
     @property
     def layers(self) -> list[Layer]:
         """The layers in order."""
-        return [] if self._graph is None else self._graph.layers
+        return [] if self._graph is None else list(self._graph.layers)
 
     def get_layer(self, name: str) -> Layer:
         """Return the layer of this name."""
@@ -227,7 +249,7 @@ class Sequential:
         Parameters
         ----------
         x : (N, H, W, C) array of float32 or float64, or what the first layer takes
-            NumPy, or anything with ``__dlpack__`` on the CPU.
+            NumPy, or anything with ``__dlpack__`` on the CPU. A symbol gives a symbol.
         training : bool
             Must be False: attar computes what a trained model does.
         out : array, optional
@@ -243,12 +265,21 @@ class Sequential:
         """
         if training:
             raise ArgumentError("Sequential: attar does not train; training must be False")
+        if isinstance(x, Symbol):
+            return self._apply(x)
         array, give_back = self._read(x)
         plan = self._plan(array.shape, array.dtype)
         if out is None:
             return give_back(plan.run(array))
         plan.run(array, from_caller("Sequential", "out", out)[0])
         return out
+
+    def _apply(self, symbol: Symbol) -> Symbol:
+        answers: list[Symbol] = []
+        for node in self.graph:
+            sources = [symbol if i == INPUT else answers[i] for i in node.inputs]
+            answers.append(node.layer(sources if node.layer.merges else sources[0]))
+        return answers[self.graph.output]
 
     def trace(self, x: Any) -> dict[str, Any]:
         """Compute every map, one layer after the other, nothing fused.
@@ -283,7 +314,8 @@ class Sequential:
         received, give_back = from_caller("Sequential", "the input", x)
         array = require_float("Sequential", "the input", received)
         if not self.built or self._input_shape is None:
-            self.build((None, *array.shape[1:]) if array.ndim else array.shape)
+            self.graph.build(array.shape)
+            self._set_input_shape((None, *array.shape[1:]))
         return array, give_back
 
     # ------------------------------------------------------------------ what it is and costs
@@ -348,7 +380,7 @@ class Sequential:
 
     def _plan(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Plan:
         key = (shape, dtype, self._precision)
-        revisions = tuple(layer.revision for layer in self.layers)
+        revisions = tuple(layer.revision for layer in self.graph.layers)
         with self._lock:
             if revisions != self._revisions:  # weights have changed, and some are folded
                 self._forget_plans()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from attar.fusion import Plan
 from attar.graph import Graph, shape_argument
-from attar.layers.base import Shape
+from attar.layers.arguments import Shape
 from attar.receptive import fields
 from attar.tables import count, memory, shape_text, table
 

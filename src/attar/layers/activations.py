@@ -13,7 +13,8 @@ from attar import _core
 from attar.arrays import Array, core_view, number_of
 from attar.errors import ArgumentError, ShapeError
 from attar.layers import initializers
-from attar.layers.base import Layer, Shape, finite_number, read_shape, whole_number
+from attar.layers.arguments import Shape, finite_number, read_shape, whole_number
+from attar.layers.base import Layer
 
 __all__ = [
     "ELU",

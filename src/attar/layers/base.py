@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import math
-import operator
 import re
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self, TypeAlias
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from attar.arrays import Array, from_caller, require_float
 from attar.errors import ArgumentError, DTypeError, ShapeError
-from attar.geometry import Axis, freeze, parse_padding, spatial_values
+from attar.geometry import Axis
 from attar.layers import initializers
+from attar.layers.arguments import Shape, read_shape
 from attar.nn.layout import require_room
 
 __all__ = [
@@ -24,16 +23,8 @@ __all__ = [
     "Layer",
     "Shape",
     "Symbol",
-    "check_data_format",
-    "finite_number",
-    "pair",
-    "read_padding",
     "read_shape",
-    "whole_number",
 ]
-
-Shape: TypeAlias = tuple[int | None, ...]
-"""Batch first, channels last; None where a size is not known yet."""
 
 # Keras' arguments that matter to training only. They are accepted, so that a model needs no
 # change, and have no effect.
@@ -442,9 +433,6 @@ def Input(  # noqa: N802
     return Symbol(layer, (), layer.shape)
 
 
-# ------------------------------------------------------------------ arguments
-
-
 def default_name(kind: type) -> str:
     """Return what Keras calls a layer of this class.
 
@@ -455,79 +443,3 @@ def default_name(kind: type) -> str:
     """
     apart = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", kind.__name__)
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", apart).lower()
-
-
-def whole_number(where: str, argument: str, value: Any, least: int = 1) -> int:
-    """Check a count."""
-    try:
-        if isinstance(value, bool | np.bool):
-            raise TypeError
-        number = operator.index(value)
-    except TypeError:
-        raise DTypeError(f"{where}: {argument} must be a whole number, got {value!r}") from None
-    if not least <= number < 2**31:
-        raise ArgumentError(f"{where}: {argument} must be at least {least}, got {value!r}")
-    return number
-
-
-def finite_number(where: str, argument: str, value: Any) -> float:
-    """Check a number, which may be an array of one."""
-    try:
-        if isinstance(value, str | bytes | bool):
-            raise TypeError
-        number = float(value)
-    except (TypeError, ValueError):
-        raise DTypeError(f"{where}: {argument} must be a number, got {value!r}") from None
-    if not math.isfinite(number):
-        raise ArgumentError(f"{where}: {argument} must be finite, got {value!r}")
-    return number
-
-
-def pair(where: str, argument: str, value: Any) -> tuple[int, int]:
-    """Check one number, or one each for height and width; at least 1."""
-    high, wide = spatial_values(where, argument, freeze(where, argument, value), 2, False)
-    return high, wide
-
-
-def read_padding(where: str, padding: Any) -> Any:
-    """Check ``"valid"``, ``"same"``, in any case, or ((top, bottom), (left, right))."""
-    frozen = freeze(where, "padding", padding)
-    read = parse_padding(where, "padding", frozen, 2, channels_first=False)
-    return read.lower() if isinstance(read, str) else read
-
-
-def check_data_format(where: str, data_format: Any) -> None:
-    """Refuse channels first: it would be another model."""
-    if data_format not in (None, "channels_last"):
-        raise ArgumentError(
-            f"{where}: data_format must be 'channels_last' (or None), got {data_format!r}; "
-            "move the channels of the image to the end"
-        )
-
-
-def read_shape(where: str, argument: str, shape: Any, rank: int | None = None) -> Shape:
-    """Check a shape, batch first: sizes that are known are at least 1, the batch at least 0."""
-    if not isinstance(shape, list | tuple):
-        raise DTypeError(f"{where}: {argument} must be a tuple of sizes, got {shape!r}")
-    sizes: list[int | None] = []
-    for axis, size in enumerate(shape):
-        try:
-            if isinstance(size, bool):
-                raise TypeError
-            number = None if size is None else operator.index(size)
-        except TypeError:
-            raise DTypeError(
-                f"{where}: {argument} must be whole numbers or None, got {tuple(shape)}"
-            ) from None
-        if number is not None and not min(axis, 1) <= number < 2**31:
-            raise ShapeError(f"{where}: sizes of {argument} must be at least 1, got {tuple(shape)}")
-        sizes.append(number)
-    if rank is not None and len(sizes) != rank:
-        hint = "; one image needs a batch: image[None]" if len(sizes) == rank - 1 == 3 else ""
-        wanted = {4: "(batch, height, width, channels)", 2: "(batch, features)"}.get(rank, "")
-        raise ShapeError(
-            f"{where}: takes an input of rank {rank} {wanted}, got the shape {tuple(shape)}{hint}"
-        )
-    if not sizes:
-        raise ShapeError(f"{where}: {argument} must begin with the batch, got ()")
-    return tuple(sizes)

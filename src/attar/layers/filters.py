@@ -13,8 +13,7 @@ from attar.errors import ArgumentError, ShapeError
 from attar.geometry import Axis, conv_axes
 from attar.layers import initializers
 from attar.layers.activations import activate, activation_name
-from attar.layers.base import (
-    Layer,
+from attar.layers.arguments import (
     Shape,
     check_data_format,
     pair,
@@ -22,6 +21,7 @@ from attar.layers.base import (
     read_shape,
     whole_number,
 )
+from attar.layers.base import Layer
 
 __all__ = ["Conv2D", "Dense", "DepthwiseConv2D"]
 

@@ -9,7 +9,8 @@ import numpy as np
 
 from attar.arrays import Array
 from attar.errors import ArgumentError, ShapeError
-from attar.layers.base import Layer, Shape, read_shape, whole_number
+from attar.layers.arguments import Shape, read_shape, whole_number
+from attar.layers.base import Layer
 
 __all__ = ["Add", "Average", "Concatenate", "Maximum", "Minimum", "Multiply", "Subtract"]
 

@@ -8,7 +8,8 @@ from typing import Any, ClassVar, Literal
 from attar import nn
 from attar.arrays import Array
 from attar.geometry import Axis, flag, pool_axes
-from attar.layers.base import Layer, Shape, check_data_format, pair, read_padding, read_shape
+from attar.layers.arguments import Shape, check_data_format, pair, read_padding, read_shape
+from attar.layers.base import Layer
 
 __all__ = [
     "AveragePooling2D",

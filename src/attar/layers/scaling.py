@@ -10,7 +10,8 @@ import numpy as np
 from attar.arrays import Array
 from attar.errors import ArgumentError, ShapeError
 from attar.layers import initializers
-from attar.layers.base import Layer, Shape, finite_number, read_shape, whole_number
+from attar.layers.arguments import Shape, finite_number, read_shape, whole_number
+from attar.layers.base import Layer
 
 __all__ = ["BatchNormalization", "Rescaling"]
 

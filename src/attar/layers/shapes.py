@@ -11,7 +11,8 @@ import numpy as np
 from attar.arrays import Array
 from attar.errors import ArgumentError, ShapeError
 from attar.geometry import Axis
-from attar.layers.base import Layer, Shape, check_data_format, read_shape, whole_number
+from attar.layers.arguments import Shape, check_data_format, read_shape, whole_number
+from attar.layers.base import Layer
 
 __all__ = [
     "Dropout",
