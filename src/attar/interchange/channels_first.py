@@ -248,7 +248,7 @@ class ChannelsFirst(Assembly):
 
     def prelu(self, where: str, name: str, x: Value, slopes: Array) -> Value:
         """Multiply what is negative with the slope of its channel."""
-        alpha = np.broadcast_to(self.per_channel(where, x, slopes), x.shape[-1:])
+        alpha = np.broadcast_to(self.per_channel(where, x, slopes), (x.shape[-1] or 0,))
         if x.rank == 4:
             layer = layers.PReLU(shared_axes=(1, 2))
             return self.place(layer, name, [x], [alpha[None, None]])

@@ -155,11 +155,11 @@ def _graph(architecture: dict[str, Any], tensors: dict[str, Array]) -> Graph:
     nodes = []
     for entry in _list(architecture, "nodes"):
         place, inputs = entry if isinstance(entry, list) and len(entry) == 2 else (None, None)
-        if type(place) is not int or not 0 <= place < len(made) or not _are_whole(inputs):
+        if type(place) is not int or not 0 <= place < len(made) or not isinstance(inputs, list):
             raise ModelError(
                 f"load: a node must be [index of a layer, [indices of nodes]], got {shown(entry)}"
             )
-        nodes.append(Node(made[place], tuple(inputs)))
+        nodes.append(Node(made[place], tuple(inputs)))  # Graph checks that they are whole numbers
     output, shape = architecture.get("output", -1), architecture.get("input_shape")
     if type(output) is not int:
         raise ModelError(f"load: output must be the index of a node, got {shown(output)}")
@@ -176,10 +176,6 @@ def _list(architecture: dict[str, Any], key: str) -> list[Any]:
     if not isinstance(value, list) or len(value) > LAYERS:
         raise ModelError(f"load: {key} must be a list of up to {LAYERS}, got {shown(value)}")
     return value
-
-
-def _are_whole(inputs: Any) -> bool:
-    return isinstance(inputs, list) and all(type(number) is int for number in inputs)
 
 
 def _layer(entry: Any, tensors: dict[str, Array]) -> layers.Layer:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Tensors"]
 
 # TensorProto.DataType, and the field that holds the numbers where raw_data does not.
-_TYPES = {
+_TYPES: dict[int, tuple[np.dtype[Any], str]] = {
     1: (np.dtype("<f4"), "float_data"),
     2: (np.dtype("u1"), "int32_data"),
     3: (np.dtype("i1"), "int32_data"),
@@ -90,7 +90,7 @@ class Tensors:
         )
 
     def _external(
-        self, tensor: onnx.TensorProto, what: str, dtype: np.dtype[np.generic], size_bytes: int
+        self, tensor: onnx.TensorProto, what: str, dtype: np.dtype[Any], size_bytes: int
     ) -> Array:
         entries = {entry.key: entry.value for entry in tensor.external_data[:16]}
         file = inside(self._operation, self._folder, entries.get("location", ""))
@@ -99,8 +99,8 @@ class Tensors:
             length = int(entries.get("length") or size_bytes)
         except ValueError:
             raise ModelError(
-                f"{self._operation}: {what} is at offset {shown(entries.get('offset'))} with length "
-                f"{shown(entries.get('length'))} of a file; both must be whole numbers"
+                f"{self._operation}: {what} is at offset {shown(entries.get('offset'))} of a file, "
+                f"with length {shown(entries.get('length'))}; both must be whole numbers"
             ) from None
         file_bytes = file.stat().st_size
         if length != size_bytes or offset < 0 or offset + size_bytes > file_bytes:

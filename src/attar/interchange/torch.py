@@ -328,20 +328,21 @@ def _adaptive(kind: str) -> Handler:
             raise r.refusal(where, "returns indices", "use return_indices=False")
         sizes = output_size if isinstance(output_size, Sequence) else (output_size,) * 2
         known = r.as_map(where, name, input).shape[1:3]
-        wanted = [size if size is not None else old for size, old in zip(sizes, known, strict=True)]
+        wanted = [old if size is None else size for size, old in zip(sizes, known, strict=True)]
         if wanted == [1, 1]:
             return r.global_pool(where, name, input, kind, keepdims=True)
-        if None in known or None in wanted:
+        pairs = [(old, size) for old, size in zip(known, wanted, strict=True) if old and size]
+        if len(pairs) < 2:
             raise r.refusal(
                 where, f"depends on the size of the image (to {output_size})",
                 "pass input_shape=(H, W, C)",
             )  # fmt: skip
-        if any(old % size for old, size in zip(known, wanted, strict=True)):
+        if any(old % size for old, size in pairs):
             raise r.refusal(
                 where, f"has windows of different sizes ({known} to {tuple(wanted)})",
                 "choose an image whose maps are a multiple there",
             )  # fmt: skip
-        window = tuple(old // size for old, size in zip(known, wanted, strict=True))
+        window = tuple(old // size for old, size in pairs)
         return _pool(r, where, name, input, kind, window, None, 0, False)
 
     return adaptive
