@@ -1,4 +1,4 @@
-"""Keras models: objects, and ``.keras`` files, which are read without Keras and without running code.
+"""Keras models: objects, and ``.keras`` files, read without Keras and without running code.
 
 A ``.keras`` file is a zip archive with ``config.json``, the layers and how they are joined, and
 ``model.weights.h5``, an HDF5 file with the weights under ``layers/<class>/vars/<number>``.

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
 from attar import layers
 from attar.arrays import Array
-from attar.errors import ModelError
+from attar.errors import ArgumentError, ModelError
 from attar.graph import Graph
 from attar.interchange.channels_first import (
     NCHW,
@@ -42,7 +42,7 @@ OLDEST_OPSET = 7
 NAME_LENGTH = 200
 
 
-def read(path: str | os.PathLike[str]) -> Graph:
+def read(path: str | os.PathLike[str], *, layout: Literal["NCHW", "NHWC"] | None = None) -> Graph:
     """Read an ONNX model as a graph of layers.
 
     Parameters
@@ -50,6 +50,10 @@ def read(path: str | os.PathLike[str]) -> Graph:
     path : path
         Of a model with one input, one output and float32 weights. Weights in other files must lie
         in its folder.
+    layout : {"NCHW", "NHWC"}, optional
+        Of the images that the model takes. By default what the denotations of its axes say; else
+        "NHWC" if the first that happens to images is a transposition to "NCHW", as in models that
+        come from TensorFlow; else "NCHW".
 
     Returns
     -------
@@ -70,6 +74,8 @@ def read(path: str | os.PathLike[str]) -> Graph:
     Traceback (most recent call last):
     attar.errors.ModelNotFoundError: from_onnx: there is no file 'missing.onnx'
     """
+    if layout not in (None, "NCHW", "NHWC"):
+        raise ArgumentError(f"{OPERATION}: layout must be 'NCHW', 'NHWC' or None, got {layout!r}")
     file = file_of(OPERATION, path)
     try:
         import onnx
@@ -89,7 +95,7 @@ def read(path: str | os.PathLike[str]) -> Graph:
     budget = Budget(OPERATION, len(data))
     del data
     reader = _Reader(model, Tensors(OPERATION, file.parent, budget), budget)
-    return reader.read()
+    return reader.read(layout)
 
 
 class _Operator:
@@ -215,9 +221,9 @@ class _Reader(ChannelsFirst):
 
     # ------------------------------------------------------------------ the walk
 
-    def read(self) -> Graph:
+    def read(self, layout: str | None) -> Graph:
         """Take over node after node."""
-        start = self._input()
+        start = self._input(layout)
         if len(self._graph.output) != 1:
             names = [shown(output.name) for output in self._graph.output[:8]]
             raise ModelError(
@@ -298,7 +304,7 @@ class _Reader(ChannelsFirst):
 
     # ------------------------------------------------------------------ the input
 
-    def _input(self) -> Value:
+    def _input(self, layout: str | None) -> Value:
         inputs = [i for i in self._graph.input if i.name not in self._initializers]
         if len(inputs) != 1:
             names = [shown(i.name) for i in inputs[:8]]
@@ -319,9 +325,10 @@ class _Reader(ChannelsFirst):
         if any(size is not None and not 0 < size <= DIMENSION for size in sizes):
             raise self.refusal(where, f"has the shape {tuple(sizes)}", "sizes must be at least 1")
         self.batch = sizes[0]
-        axes = NCHW if len(dims) == 4 else (0, 1)
-        if len(dims) == 4 and self._is_channels_last(inputs[0].name):
-            axes = NHWC
+        axes: tuple[int, ...] = (0, 1)
+        if len(dims) == 4:
+            layout = layout or self._layout(inputs[0].name, [dim.denotation for dim in dims])
+            axes = NHWC if layout == "NHWC" else NCHW
         if sizes[axes.index(len(dims) - 1)] is None:
             sizes[axes.index(len(dims) - 1)] = self._channels(inputs[0].name, where)
         shape = tuple(sizes[axes.index(axis)] for axis in range(len(dims)))
@@ -329,18 +336,21 @@ class _Reader(ChannelsFirst):
         self._values[inputs[0].name] = start
         return start
 
-    def _is_channels_last(self, name: str) -> bool:
-        """Whether the first that happens to the input is that its channels are moved to front."""
+    def _layout(self, name: str, denotations: list[str]) -> str:
+        """Return the layout that the input has by all that the model says."""
+        if denotations.count("DATA_CHANNEL") == 1:
+            return "NHWC" if denotations[3] == "DATA_CHANNEL" else "NCHW"
         seen = 0
         while name in self.users and seen < LAYERS:
             node = self.users[name]
             if node.op_type == "Transpose":
-                return any(list(a.ints) == [0, 3, 1, 2] for a in node.attribute)
+                to_first = any(list(a.ints) == [0, 3, 1, 2] for a in node.attribute)
+                return "NHWC" if to_first else "NCHW"
             if node.op_type not in ("Add", "Sub", "Mul", "Div", "Identity", "Cast"):
-                return False
+                break
             name = next(iter(node.output), "")
             seen += 1
-        return False
+        return "NCHW"
 
     def _channels(self, name: str, where: str) -> int:
         node = self.users.get(name)

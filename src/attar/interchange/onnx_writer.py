@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -24,8 +23,13 @@ if TYPE_CHECKING:
 
 __all__ = ["write"]
 
-OPSET, IR_VERSION = 17, 8  # of 2022: what runtimes in the field read
+# (version of the operators, of the format): of 2022, which runtimes in the field read, unless an
+# operator came later.
+VERSIONS = (17, 8)
+VERSIONS_SINCE = {"Gelu": (20, 9)}
 MODEL_BYTES = 2**31 - 2**20  # a protocol buffer holds 2 GiB
+# What ONNX calls the axes of an image, in attar's order (docs/DimensionDenotation.md of onnx).
+DENOTATIONS = ("DATA_BATCH", "DATA_FEATURE", "DATA_FEATURE", "DATA_CHANNEL")
 TO_FIRST, TO_LAST = (0, 3, 1, 2), (0, 2, 3, 1)
 
 
@@ -51,7 +55,7 @@ def write(
     layout : {"NCHW", "NHWC"}
         Of the images that the model takes and of the map that it answers with, if it answers with
         one. "NCHW" is what ONNX models have. "NHWC" takes images as attar does: it puts one
-        transposition in front.
+        transposition in front. The model says which it is, in the denotations of its axes.
 
     Raises
     ------
@@ -155,11 +159,12 @@ class _Writer:
             [self._value(answer)],
             list(self._weights.values()),
         )
+        opset, ir_version = max(VERSIONS_SINCE.get(n.op_type, VERSIONS) for n in self._nodes)
         return helper.make_model(
             graph,
             producer_name="attar",
-            ir_version=IR_VERSION,
-            opset_imports=[helper.make_opsetid("", OPSET)],
+            ir_version=ir_version,
+            opset_imports=[helper.make_opsetid("", opset)],
         )
 
     def _value(self, tensor: _Tensor) -> onnx.ValueInfoProto:
@@ -168,7 +173,11 @@ class _Writer:
         letters = "NHWC" if tensor.rank == 4 else "N" + "ABCDEFG"[: tensor.rank - 1]
         order = TO_FIRST if tensor.channels_first else range(tensor.rank)
         sizes = [letters[a] if tensor.shape[a] is None else tensor.shape[a] for a in order]
-        return helper.make_tensor_value_info(tensor.name, TensorProto.FLOAT, sizes)
+        value = helper.make_tensor_value_info(tensor.name, TensorProto.FLOAT, sizes)
+        if tensor.rank == 4:
+            for dim, axis in zip(value.type.tensor_type.shape.dim, order, strict=True):
+                dim.denotation = DENOTATIONS[axis]
+        return value
 
     # ------------------------------------------------------------------ nodes and weights
 
@@ -248,21 +257,8 @@ class _Writer:
         if activation == "silu":
             gate = self.node("Sigmoid", self.free(f"{name}/sigmoid"), [x])
             return self.node("Mul", name, [x, gate])
-        if activation == "gelu":
-            return self._gelu(x, name)
         kind, attributes = _ACTIVATIONS[activation]
         return self.node(kind, name, [x], **attributes)
-
-    def _gelu(self, x: _Tensor, name: str) -> _Tensor:
-        root, half = (
-            self.weight(f"gelu/{value:.4g}", np.array(value, np.float32))
-            for value in (math.sqrt(0.5), 0.5)
-        )
-        scaled = self.node("Mul", self.free(f"{name}/scaled"), [x, root])
-        erf = self.node("Erf", self.free(f"{name}/erf"), [scaled])
-        halved = self.node("Mul", self.free(f"{name}/halved"), [erf, half])
-        share = self.node("Add", self.free(f"{name}/share"), [halved, half])
-        return self.node("Mul", name, [x, share])
 
     def clip(self, x: _Tensor, name: str, low: float | None, high: float | None) -> _Tensor:
         """Keep numbers in an interval."""
@@ -296,12 +292,29 @@ class _Writer:
         pads = [axis.pad_before for axis in axes] + [axis.pad_after for axis in axes]
         return {"pads": pads}
 
+    def ceiling(self, layer: Any, x: _Tensor) -> dict[str, Any]:
+        """Return what keeps the last windows, in numbers where it does not depend on the image.
+
+        Up to version 22, ONNX does not say which windows ceil_mode drops; padding does.
+        """
+        if None in x.shape[1:3]:
+            return {"ceil_mode": 1}
+        axes = layer.windows((1, *x.shape[1:]))
+        after = [
+            (axis.out - 1) * stride + window - axis.pad_before - size
+            for axis, stride, window, size in zip(
+                axes, layer.strides, layer.pool_size, x.shape[1:3], strict=True
+            )
+        ]
+        return {"pads": [axis.pad_before for axis in axes] + [max(0, pad) for pad in after]}
+
 
 _ACTIVATIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "relu": ("Relu", {}),
     "leaky_relu": ("LeakyRelu", {"alpha": 0.2}),
     "elu": ("Elu", {"alpha": 1.0}),
     "selu": ("Selu", {}),
+    "gelu": ("Gelu", {}),
     "sigmoid": ("Sigmoid", {}),
     "hard_sigmoid": ("HardSigmoid", {"alpha": 1 / 6, "beta": 0.5}),
     "hard_silu": ("HardSwish", {}),
@@ -352,11 +365,13 @@ def _dense(w: _Writer, layer: Any, name: str, shape: Shape, inputs: list[_Tensor
 
 def _pool(w: _Writer, layer: Any, name: str, shape: Shape, inputs: list[_Tensor]) -> _Tensor:
     x = w.first(inputs[0])
+    averages = isinstance(layer, layers.AveragePooling2D)
     attributes = w.padding(layer, x)
     if layer.ceil_mode and layer.padding != "same":
-        attributes["ceil_mode"] = 1
+        counts_padding = averages and layer.count_include_pad
+        attributes.update({"ceil_mode": 1} if counts_padding else w.ceiling(layer, x))
     kind = "MaxPool"
-    if isinstance(layer, layers.AveragePooling2D):
+    if averages:
         kind = "AveragePool"
         attributes["count_include_pad"] = int(layer.count_include_pad)
     return w.node(
