@@ -123,6 +123,7 @@ def _traced(module: torch.nn.Module) -> torch.fx.Graph:
 def _input(
     graph: torch.fx.Graph, module: torch.nn.Module, input_shape: Sequence[int | None] | None
 ) -> tuple[Shape, tuple[int, ...]]:
+    channels, axes = _first_channels(graph, module)
     if input_shape is not None:
         shape = read_shape(OPERATION, "input_shape", (None, *input_shape))
         if len(shape) not in (2, 4):
@@ -130,21 +131,35 @@ def _input(
                 f"{OPERATION}: input_shape must be (H, W, C), or (features,), got "
                 f"{tuple(input_shape)}"
             )
+        if len(shape) == 4 and shape[-1] != channels == shape[1]:
+            raise ModelError(
+                f"{OPERATION}: input_shape must be (H, W, C), got {tuple(input_shape)}: the module "
+                f"takes {channels} channels"
+            )
         return shape, NCHW if len(shape) == 4 else (0, 1)
+    if channels is None:
+        raise ModelError(
+            f"{OPERATION}: the channels of an image cannot be seen from the first layers; pass "
+            "input_shape=(H, W, C)"
+        )
+    return (None, None, None, channels) if axes == NCHW else (None, channels), axes
+
+
+def _first_channels(
+    graph: torch.fx.Graph, module: torch.nn.Module
+) -> tuple[int | None, tuple[int, ...]]:
+    """Return how many channels the first layer with weights takes, and whether of maps."""
     for node in graph.nodes:
         if node.op == "call_module":
             each = module.get_submodule(str(node.target))
             for argument in ("in_channels", "num_features"):
                 if isinstance(count := getattr(each, argument, None), int):
-                    return (None, None, None, count), NCHW
+                    return count, NCHW
             if isinstance(count := getattr(each, "in_features", None), int):
-                return (None, count), (0, 1)
+                return count, (0, 1)
             if type(each).__name__ == "Flatten":
                 break
-    raise ModelError(
-        f"{OPERATION}: the channels of an image cannot be seen from the first layers; pass "
-        "input_shape=(H, W, C)"
-    )
+    return None, NCHW
 
 
 # ------------------------------------------------------------------ the walk along the trace
