@@ -173,7 +173,9 @@ CASES = {
         ),
         c=conv(4, 4, 1),
     ),
-    "turned": Calls(lambda self, x: self.f(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2), f=nn.Linear(4, 5)),
+    "turned": Calls(
+        lambda self, x: self.f(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2), f=nn.Linear(4, 5)
+    ),
     "padded": Calls(lambda self, x: self.c(F.pad(x, (1, 0, 2, 3))), c=conv(4, 4, 3)),
     "clamped": Calls(lambda self, x: self.c(x).clamp(min=0, max=1), c=conv(4, 4, 1)),
     "squeezed": Calls(lambda self, x: F.adaptive_max_pool2d(x, 1).squeeze((2, 3))),

@@ -317,11 +317,14 @@ class _Reader:
 
     def read(self, serialized: dict[str, Any], source: _Source) -> Graph:
         """Return the graph of a serialized model."""
+        self._check_model(serialized)
         shape = self._input_shape(serialized)
         answer = self._model(serialized, source, _Answer(INPUT, shape), "")
         return self._assembly.graph(answer.node, shape[1:])
 
-    def _input_shape(self, serialized: dict[str, Any]) -> Shape:
+    def _input_shape(self, serialized: dict[str, Any], depth: int = 0) -> Shape:
+        if depth > DEPTH:
+            raise self._too_deep()
         config = _dict(serialized, "config")
         for entry in _list(config, "layers"):
             inner = _dict(entry, "config")
@@ -329,7 +332,7 @@ class _Reader:
                 found = inner.get("batch_shape") or inner.get("batch_input_shape")
                 return self._shape(found)
             if entry.get("class_name") in ("Sequential", "Functional", "Model"):
-                return self._input_shape(entry)
+                return self._input_shape(entry, depth + 1)
         if config.get("build_input_shape") is None:
             raise ModelError(
                 f"{OPERATION}: the model does not say what it takes; build it "
@@ -339,36 +342,46 @@ class _Reader:
 
     def _shape(self, shape: Any) -> Shape:
         try:
-            return (None, *read_shape(OPERATION, "the input's shape", shape)[1:])
+            return (None, *read_shape("the model", "the input's shape", shape)[1:])
         except AttarError as error:
             raise ModelError(f"{OPERATION}: {error}") from error
 
     # ------------------------------------------------------------------ models
 
     def _model(self, serialized: dict[str, Any], source: _Source, x: _Answer, path: str) -> _Answer:
-        kind = serialized.get("class_name")
         if path.count("/") > DEPTH:
-            raise ModelError(f"{OPERATION}: models within models are more than {DEPTH} deep")
+            raise self._too_deep()
+        self._check_model(serialized)
+        config = _dict(serialized, "config")
+        entries = list(self._with_sources(_list(config, "layers"), source))
+        if serialized["class_name"] == "Sequential":
+            for entry, inner in entries:
+                x = self._apply(entry, inner, [x], path)
+            return x
+        return self._functional(config, entries, x, path)
+
+    def _too_deep(self) -> ModelError:
+        return ModelError(f"{OPERATION}: models within models are more than {DEPTH} deep")
+
+    def _check_model(self, serialized: dict[str, Any]) -> None:
+        kind = serialized.get("class_name")
         if not _is_kerass(serialized) or kind not in ("Sequential", "Functional", "Model"):
             raise ModelError(
                 f"{OPERATION}: the model is a {shown(kind)}; Sequential and Functional are read. "
                 "Of another, build a keras.Model(inputs, outputs)"
             )
-        config = _dict(serialized, "config")
-        entries = list(self._with_sources(_list(config, "layers"), source))
-        if kind == "Sequential":
-            for entry, inner in entries:
-                x = self._apply(entry, inner, [x], path)
-            return x
-        return self._functional(config, entries, x, path)
 
     def _with_sources(
         self, entries: list[Any], source: _Source
     ) -> Iterator[tuple[dict[str, Any], _Source]]:
         """Pair entries with their weights: the second Conv2D of a model is ``conv2d_1`` there."""
         counts: dict[str, int] = {}
+        names: set[str] = set()
         for entry in entries:
-            name = str(_dict(entry, "config").get("name", entry.get("name", "")))
+            name = _name(entry)
+            if name in names:
+                raise ModelError(f"{OPERATION}: two layers have the name {shown(name)}")
+            names.add(name)
             if _is_operation(entry) or entry.get("class_name") == "InputLayer":
                 yield entry, source
                 continue
@@ -399,9 +412,7 @@ class _Reader:
             arguments = [next(values) if a is _TENSOR else a for a in call.arguments]
             answers[key] = self._apply(call.entry, call.source, arguments, path)
         end = ends[0]
-        nested = {
-            entry.get("name") for entry, _ in entries if entry.get("class_name") == "Functional"
-        }
+        nested = {_name(entry) for entry, _ in entries if entry.get("class_name") == "Functional"}
         if end[0] in nested:  # Keras counts these from 1, but only here
             end = (end[0], end[1] - 1)
         if end not in answers:
@@ -413,9 +424,7 @@ class _Reader:
     ) -> dict[tuple[str, int], _Call]:
         calls: dict[tuple[str, int], _Call] = {}
         for entry, source in entries:
-            name = entry.get("name")
-            if not isinstance(name, str) or (name, 0) in calls:
-                raise ModelError(f"{OPERATION}: two layers have the name {shown(name)}, or none")
+            name = _name(entry)
             for i, node in enumerate(_list(entry, "inbound_nodes")):
                 if not isinstance(node, dict):
                     raise ModelError(
@@ -479,8 +488,7 @@ class _Reader:
     # ------------------------------------------------------------------ layers
 
     def _refusal(self, entry: dict[str, Any], problem: str, advice: str = "") -> ModelError:
-        name = _dict(entry, "config").get("name", entry.get("name"))
-        where = f"the layer {shown(name)} ({shown(entry.get('class_name'))[1:-1]})"
+        where = f"the layer {shown(_name(entry))} ({shown(entry.get('class_name'))[1:-1]})"
         return self._assembly.refusal(where, problem, advice)
 
     def _apply(
@@ -490,7 +498,7 @@ class _Reader:
         if self._calls > LAYERS:
             raise ModelError(f"{OPERATION}: the model has more than {LAYERS} layers")
         kind = entry.get("class_name")
-        name = str(_dict(entry, "config").get("name", entry.get("name", "")))
+        name = _name(entry)
         inputs = [argument for argument in arguments if isinstance(argument, _Answer)]
         if kind == "InputLayer" and _is_kerass(entry):
             return inputs[0]
@@ -516,6 +524,7 @@ class _Reader:
                 )
         if len(inputs) != 1 and not layer.merges:
             raise self._refusal(entry, f"takes {len(inputs)} inputs", "one is accepted")
+        self._check_axis(entry, layer, inputs[0])
         node = self._assembly.add(
             layer, name, [x.node for x in inputs], [x.shape for x in inputs], weights
         )
@@ -590,6 +599,14 @@ class _Reader:
             raise self._refusal(entry, f"cannot be made: {shown(str(error))}") from error
         return layer
 
+    def _check_axis(self, entry: dict[str, Any], layer: Layer, x: _Answer) -> None:
+        if not isinstance(layer, layers.BatchNormalization):
+            return
+        if layer.axis not in (-1, len(x.shape) - 1):
+            raise self._refusal(
+                entry, f"has axis={layer.axis} for the shape {x.shape}", "build it with axis=-1"
+            )
+
     def _check_dtype(self, entry: dict[str, Any], dtype: Any) -> None:
         if isinstance(dtype, dict):
             dtype = _dict(dtype, "config").get("name")
@@ -612,6 +629,13 @@ def _is_kerass(entry: dict[str, Any]) -> bool:
     return module in ("keras", "keras.layers", "keras.models", "keras.src.models.functional") and (
         registered in (None, entry.get("class_name"))
     )
+
+
+def _name(entry: Any) -> str:
+    name = _dict(entry, "config").get("name")
+    if not isinstance(name, str) or not name:
+        raise ModelError(f"{OPERATION}: the name of a layer must be text, got {shown(name)}")
+    return name
 
 
 def _dict(entry: Any, key: str) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import reprlib
 import stat
 import zipfile
 from pathlib import Path, PurePosixPath
@@ -53,8 +54,12 @@ def shown(value: object) -> str:
     >>> len(shown("x" * 10**6))
     80
     """
-    text = repr(value[:200] if isinstance(value, str | bytes) else value)
+    text = repr(value[:200]) if isinstance(value, str | bytes) else _BRIEF.repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+_BRIEF = reprlib.Repr()  # of a few levels and entries: a file's lists may be long and deep
+_BRIEF.maxstring = 60
 
 
 def file_of(operation: str, path: Any) -> Path:
