@@ -238,7 +238,7 @@ class _FileSource:
         import h5py
 
         what = f"the weight {shown(f'{self._path}vars/{name}')}"
-        dataset = _member(group, name, self._path)
+        dataset = _member(group, name, f"{self._path}vars/")
         if not isinstance(dataset, h5py.Dataset) or dataset.shape is None:
             raise ModelError(f"{OPERATION}: {what} is not there, or is no array")
         sizes = check_dims(OPERATION, what, dataset.shape)
@@ -288,7 +288,7 @@ def _hdf5_errors() -> Iterator[None]:
         yield
     except AttarError:
         raise
-    except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
+    except (OSError, RuntimeError, LookupError, ValueError, TypeError, OverflowError) as error:
         raise ModelError(f"{OPERATION}: the weights are damaged: {shown(str(error))}") from error
 
 

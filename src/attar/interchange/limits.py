@@ -32,6 +32,7 @@ __all__ = [
 
 FILE_BYTES = 4 << 30
 STRUCTURE_BYTES = 16 << 20  # of what is not weights: JSON, the graph of an ONNX model
+MESSAGES = 500_000  # of an ONNX model: nodes, their attributes, tensors
 LAYERS = 20_000
 DIMENSION = 2**31 - 1
 
@@ -44,8 +45,8 @@ EXPANSION = 4
 EXPANSION_FLOOR_BYTES = 64 << 20
 
 
-def shown(value: object) -> str:
-    """Return text from a file as a message can show it: quoted, and not longer than a line.
+def shown(value: object, length: int = 80) -> str:
+    """Return what came from outside as a message can show it: quoted, and not longer than a line.
 
     Examples
     --------
@@ -54,8 +55,13 @@ def shown(value: object) -> str:
     >>> len(shown("x" * 10**6))
     80
     """
-    text = repr(value[:200]) if isinstance(value, str | bytes) else _BRIEF.repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
+    text = repr(value[:length]) if isinstance(value, str | bytes) else _BRIEF.repr(value)
+    return text if len(text) <= length else f"{text[: length - 3]}..."
+
+
+def shown_path(file: Path) -> str:
+    """Return a path as a message can show it."""
+    return shown(str(file), 1000)
 
 
 _BRIEF = reprlib.Repr()  # of a few levels and entries: a file's lists may be long and deep
@@ -78,16 +84,16 @@ def file_of(operation: str, path: Any) -> Path:
     try:
         status = file.stat()
     except (FileNotFoundError, NotADirectoryError):
-        raise ModelNotFoundError(f"{operation}: there is no file {shown(str(file))}") from None
+        raise ModelNotFoundError(f"{operation}: there is no file {shown_path(file)}") from None
     except (OSError, ValueError) as error:
-        raise ModelError(f"{operation}: {shown(str(file))} cannot be opened: {error}") from error
+        raise ModelError(f"{operation}: {shown_path(file)} cannot be opened: {error}") from error
     if not stat.S_ISREG(status.st_mode):
-        raise ModelError(f"{operation}: {shown(str(file))} is not a file")
+        raise ModelError(f"{operation}: {shown_path(file)} is not a file")
     if status.st_size == 0:
-        raise ModelError(f"{operation}: {shown(str(file))} is empty")
+        raise ModelError(f"{operation}: {shown_path(file)} is empty")
     if status.st_size > FILE_BYTES:
         raise ModelError(
-            f"{operation}: {shown(str(file))} has {status.st_size} bytes; "
+            f"{operation}: {shown_path(file)} has {status.st_size} bytes; "
             f"models of up to {FILE_BYTES} bytes are read"
         )
     return file
@@ -311,18 +317,18 @@ _NUMBERS = {4, 9, 10}  # float_data, raw_data, double_data
 def check_protobuf(operation: str, data: bytes) -> None:
     """Refuse a serialized ONNX model that would take far more memory parsed than on the disk.
 
-    An empty message takes two bytes in a file and some hundred once it is parsed. So the bytes
-    outside of weights are counted here, without parsing, and may be 16 MiB.
+    An empty message takes two bytes in a file and some hundred once it is parsed. So what is not
+    weights is counted here, without parsing: it may be 16 MiB, and half a million messages.
 
     Raises
     ------
     ModelError (a ValueError)
-        The file is cut off, is no protocol buffer, or has more than 16 MiB beside its weights.
+        The file is cut off, is no protocol buffer, or has more than that beside its weights.
     """
-    structure_bytes = 0
-    pending = [("Model", 0, len(data))]
-    while pending:
-        message, position, end = pending.pop()
+    structure_bytes = messages = 0
+    open_messages = [("Model", 0, len(data))]
+    while open_messages:
+        message, position, end = open_messages.pop()
         while position < end:
             start = position
             key, position = _varint(operation, data, position, end)
@@ -338,16 +344,18 @@ def check_protobuf(operation: str, data: bytes) -> None:
             if field == 0 or wire not in (0, 1, 2, 5) or position > end:
                 raise _cut_off(operation)
             child = _MESSAGES[message].get(field) if wire == 2 else None
-            if child is not None:
-                pending.append((child, position - length, position))
             structure_bytes += position - start
             if child is not None or (wire == 2 and message == "Tensor" and field in _NUMBERS):
                 structure_bytes -= length
-            if structure_bytes > STRUCTURE_BYTES:
+            if structure_bytes > STRUCTURE_BYTES or messages > MESSAGES:
                 raise ModelError(
-                    f"{operation}: the model has more than {STRUCTURE_BYTES} bytes beside its "
-                    "weights; no graph needs that many"
+                    f"{operation}: the model has more than {STRUCTURE_BYTES} bytes or {MESSAGES} "
+                    "parts beside its weights; no graph needs that many"
                 )
+            if child is not None:
+                messages += 1
+                open_messages.append((message, position, end))
+                message, position, end = child, position - length, position
 
 
 def _varint(operation: str, data: bytes, position: int, end: int) -> tuple[int, int]:

@@ -28,6 +28,7 @@ from attar.interchange.limits import (
     check_protobuf,
     file_of,
     shown,
+    shown_path,
 )
 from attar.interchange.tensors import Tensors
 from attar.layers import Layer
@@ -90,7 +91,7 @@ def read(path: str | os.PathLike[str], *, layout: Literal["NCHW", "NHWC"] | None
         model = onnx.ModelProto.FromString(data)
     except DecodeError as error:
         raise ModelError(
-            f"{OPERATION}: {shown(str(file))} is not an ONNX model, or it is cut off"
+            f"{OPERATION}: {shown_path(file)} is not an ONNX model, or it is cut off"
         ) from error
     budget = Budget(OPERATION, len(data))
     del data
@@ -104,7 +105,10 @@ class _Operator:
     def __init__(self, reader: _Reader, node: onnx.NodeProto) -> None:
         self.kind = node.op_type
         first = next(iter(node.output), "")
-        self.name = (node.name.lstrip("/") or first.lstrip("/") or node.op_type)[:NAME_LENGTH]
+        name = node.name or first or node.op_type
+        if isinstance(name, bytes):  # what is not UTF-8
+            name = name.decode("utf-8", "replace")
+        self.name = name.lstrip("/")[:NAME_LENGTH]
         self.where = f"the node {shown(node.name or first)} ({shown(node.op_type)[1:-1]})"
         self.inputs = list(node.input)
         self.outputs = list(node.output)

@@ -16,11 +16,11 @@ from attar.arrays import Array
 from attar.errors import AttarError, ModelError
 from attar.files import atomic_path
 from attar.graph import Graph, Node
-from attar.interchange.limits import LAYERS, STRUCTURE_BYTES, file_of, parse_json, shown
+from attar.interchange.limits import LAYERS, STRUCTURE_BYTES, file_of, parse_json, shown, shown_path
 
 __all__ = ["read", "write"]
 
-FORMAT = "attar"
+ENTRY = "attar"  # of the metadata; one, since safetensors writes several in any order
 VERSION = 1
 
 
@@ -28,9 +28,9 @@ def write(graph: Graph, path: str | os.PathLike[str]) -> None:
     """Write a graph and its weights; the file appears whole or not at all.
 
     Weights are tensors ``<layer>/<weight>``, such as ``conv2d/kernel``, in attar's layout. The
-    metadata has ``format`` ("attar"), ``version`` and ``graph``: JSON with ``layers`` (class,
-    config), ``nodes`` (index of the layer, indices of the inputs; -1 is the model's input) and
-    ``input_shape``.
+    metadata has one entry, ``attar``: JSON with ``version``, ``layers`` (class, config), ``nodes``
+    (index of the layer, indices of the inputs; -1 is the model's input), ``output`` and
+    ``input_shape``. The same model gives the same bytes.
 
     Parameters
     ----------
@@ -73,6 +73,7 @@ def write(graph: Graph, path: str | os.PathLike[str]) -> None:
     }
     places = {id(layer): i for i, layer in enumerate(graph.layers)}
     architecture = {
+        "version": VERSION,
         "layers": [
             {"class": type(layer).__name__, "config": layer.get_config()} for layer in graph.layers
         ],
@@ -80,9 +81,8 @@ def write(graph: Graph, path: str | os.PathLike[str]) -> None:
         "output": graph.output,
         "input_shape": None if graph.input_shape is None else list(graph.input_shape),
     }
-    metadata = {"format": FORMAT, "version": str(VERSION), "graph": json.dumps(architecture)}
     with atomic_path(path) as temporary:
-        save_file(tensors, temporary, metadata)
+        save_file(tensors, temporary, {ENTRY: json.dumps(architecture)})
 
 
 def read(path: str | os.PathLike[str]) -> Graph:
@@ -97,17 +97,17 @@ def read(path: str | os.PathLike[str]) -> Graph:
     """
     file = file_of("load", path)
     metadata, tensors = _contents(file)
-    if metadata.get("format") != FORMAT or "graph" not in metadata:
+    if ENTRY not in metadata:
         raise ModelError(
-            f"load: {shown(str(file))} holds tensors but no model of attar's; a model is written "
+            f"load: {shown_path(file)} holds tensors but no model of attar's; a model is written "
             "by model.save(path)"
         )
-    if metadata.get("version") != str(VERSION):
+    architecture = parse_json("load", "the architecture", metadata[ENTRY])
+    if architecture.get("version") != VERSION:
         raise ModelError(
-            f"load: {shown(str(file))} has version {shown(metadata.get('version'))} of the format; "
-            f"this release reads version {VERSION}"
+            f"load: {shown_path(file)} has version {shown(architecture.get('version'))} of the "
+            f"format; this release reads version {VERSION}"
         )
-    architecture = parse_json("load", "the architecture", metadata["graph"])
     try:
         return _graph(architecture, tensors)
     except ModelError:
@@ -123,10 +123,10 @@ def _contents(file: Path) -> tuple[dict[str, str], dict[str, Array]]:
     with file.open("rb") as start:
         header_bytes = int.from_bytes(start.read(8), "little")
     if size_bytes < 8 or header_bytes > size_bytes - 8:
-        raise ModelError(f"load: {shown(str(file))} is not a safetensors file, or it is cut off")
+        raise ModelError(f"load: {shown_path(file)} is not a safetensors file, or it is cut off")
     if header_bytes > STRUCTURE_BYTES:
         raise ModelError(
-            f"load: {shown(str(file))} has a header of {header_bytes} bytes; up to "
+            f"load: {shown_path(file)} has a header of {header_bytes} bytes; up to "
             f"{STRUCTURE_BYTES} are read"
         )
     tensors: dict[str, Array] = {}
@@ -142,7 +142,7 @@ def _contents(file: Path) -> tuple[dict[str, str], dict[str, Array]]:
                 tensors[name] = opened.get_tensor(name)
     except SafetensorError as error:
         raise ModelError(
-            f"load: {shown(str(file))} is damaged, or not a safetensors file: {shown(str(error))}"
+            f"load: {shown_path(file)} is damaged, or not a safetensors file: {shown(str(error))}"
         ) from error
     return metadata, tensors
 
@@ -167,7 +167,7 @@ def _graph(architecture: dict[str, Any], tensors: dict[str, Array]) -> Graph:
         raise ModelError(f"load: input_shape must be a list, got {shown(shape)}")
     graph = Graph(tuple(nodes), output, None if shape is None else tuple(shape))
     if graph.input_shape is not None:
-        graph.shapes((None, *graph.input_shape))  # layers that do not fit each other say so
+        graph.build((None, *graph.input_shape))  # layers that do not fit each other say so
     return graph
 
 

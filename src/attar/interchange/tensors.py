@@ -92,7 +92,7 @@ class Tensors:
     def _external(
         self, tensor: onnx.TensorProto, what: str, dtype: np.dtype[Any], size_bytes: int
     ) -> Array:
-        entries = {entry.key: entry.value for entry in tensor.external_data[:16]}
+        entries = {entry.key: str(entry.value) for entry in tensor.external_data[:16]}
         file = inside(self._operation, self._folder, entries.get("location", ""))
         try:
             offset = int(entries.get("offset") or 0)
