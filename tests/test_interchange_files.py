@@ -492,7 +492,7 @@ def sparse(model):
 
 def nested(model):
     body = helper.make_graph([], "body", [], [])
-    for _ in range(60):
+    for _ in range(15):
         node = helper.make_node("If", ["x"], ["z"], then_branch=body)
         body = helper.make_graph([node], "body", [], [])
     model.graph.node[1].CopyFrom(helper.make_node("If", ["filtered"], ["y"], then_branch=body))
@@ -527,7 +527,7 @@ LIES = {
     "out of order": (out_of_order, "the graph has a cycle, or is not in order"),
     "computed twice": (computed_twice, "computes 'filtered', which is there already"),
     "sparse weights": (sparse, "sparse weights are not read"),
-    "graphs within graphs": (nested, "is not an ONNX model, or it is cut off"),
+    "graphs within graphs": (nested, r"\(If\) cannot be taken over"),
     "no graph": (lambda model: model.ClearField("graph"), "has 0 inputs"),
     "no version": (lambda model: model.ClearField("opset_import"), "version unknown"),
 }  # fmt: skip
@@ -545,6 +545,24 @@ def test_a_model_that_lies(name, tmp_path):
     (folder / "model.onnx").write_bytes(conv_model(change).SerializeToString())
     with pytest.raises(ModelError, match=message):
         onnx_models.read(folder / "model.onnx")
+
+
+def field(number, content):
+    """A field of a protocol buffer."""
+    length, size = b"", len(content)
+    while size > 127:
+        length += bytes([size & 127 | 128])
+        size >>= 7
+    return bytes([number << 3 | 2]) + length + bytes([size]) + content
+
+
+def test_graphs_that_are_very_deep(tmp_path):
+    content = b""
+    for _ in range(3000):
+        content = field(1, field(5, field(6, content)))  # a node, its attribute, its graph
+    (tmp_path / "model.onnx").write_bytes(field(7, content))
+    with pytest.raises(ModelError, match="is not an ONNX model, or it is cut off"):
+        onnx_models.read(tmp_path / "model.onnx")
 
 
 INPUTS = {
@@ -736,13 +754,7 @@ def quoted_bomb(path):
 
 def many_nodes(path):
     """An empty node takes two bytes in a file, and some hundred in memory."""
-    graph = b"\x0a\x00" * (20 << 20)
-    length = b""
-    size = len(graph)
-    while size > 127:
-        length += bytes([size & 127 | 128])
-        size >>= 7
-    path.write_bytes(b"\x3a" + length + bytes([size]) + graph)
+    path.write_bytes(field(7, field(1, b"") * (20 << 20)))
 
 
 def wide_archive(path):

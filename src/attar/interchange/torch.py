@@ -60,8 +60,10 @@ def read(module: torch.nn.Module, input_shape: Sequence[int | None] | None = Non
 
     Examples
     --------
-    >>> from torch import nn  # doctest: +SKIP
-    >>> graph = read(nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU()))  # doctest: +SKIP
+    >>> from torch import nn
+    >>> graph = read(nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU()))
+    >>> graph.shapes((None, 32, 32, 3))
+    [(None, 30, 30, 8), (None, 30, 30, 8)]
     """
     if isinstance(module, str | os.PathLike):
         raise ModelError(
