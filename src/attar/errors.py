@@ -10,6 +10,8 @@ __all__ = [
     "DTypeError",
     "ImageError",
     "ImageNotFoundError",
+    "ModelError",
+    "ModelNotFoundError",
     "ShapeError",
 ]
 
@@ -36,6 +38,17 @@ class ImageError(AttarError, ValueError):
 
 class ImageNotFoundError(ImageError, FileNotFoundError):
     """There is no file, or no image in a folder, at the path given."""
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else ""
+
+
+class ModelError(AttarError, ValueError):
+    """A model could not be read, taken over or written."""
+
+
+class ModelNotFoundError(ModelError, FileNotFoundError):
+    """There is no file of a model at the path given."""
 
     def __str__(self) -> str:
         return str(self.args[0]) if self.args else ""
