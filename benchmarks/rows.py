@@ -457,16 +457,6 @@ EXTRACTIONS = (
         window=3,
         informational=True,
     ),
-    Extraction(
-        "P6",
-        {
-            "en": "RGB 1920×1080 → 64 maps, 3×3, 2×2 max",
-            "zh": "RGB 1920×1080 → 64 张特征图，3×3，2×2 最大池化",
-        },
-        (1, 1080, 1920, 3),
-        (3, 3, 3, 64),
-        informational=True,
-    ),
 )
 
 _AREA = "its time grows with the window's area: minutes here"
@@ -564,6 +554,9 @@ def _block(filters: int, convolutions: int) -> tuple[Stage, ...]:
 _VGG16 = (*_block(64, 2), *_block(128, 2), *_block(256, 3), *_block(512, 3), *_block(512, 3))
 
 BASES = (
+    _base("P6", (1, 1080, 1920, 3), [Stage(64, pool=2)],
+          "3×3, 3 → 64 maps on 1920×1080, 2×2 max",
+          "3×3，3 → 64 张特征图，1920×1080，2×2 最大池化"),
     _base("P7", (1, 224, 224, 64), [Stage(64, pool=2)],
           "3×3, 64 → 64 maps on 224², 2×2 max", "3×3，64 → 64 张特征图，224²，2×2 最大池化"),
     _base("P8", (1, 224, 224, 3), _VGG16, "VGG16 base on 224²", "VGG16 卷积基，224²"),
