@@ -18,6 +18,30 @@ class Streamed {
     // Answers of so many bytes do not stay in a cache anyway.
     static constexpr int64_t worthwhile_bytes = 12 << 20;
 
+    // Whether pixels of an answer may be written vector by vector with `store`.
+    template <class T>
+    static bool takes(const Images<T>& out) {
+        constexpr int64_t L = lanes<T>;
+        const int64_t size = out.n * out.height * out.width * out.channels * int64_t{sizeof(T)};
+        return size >= worthwhile_bytes && reinterpret_cast<uintptr_t>(out.data) % line == 0 &&
+               out.n_stride % L == 0 && out.y_stride % L == 0 && out.x_stride % L == 0;
+    }
+
+    // Aligned, and with a `fence` before others read it.
+    template <class T>
+    static ATTAR_INLINE void store(T* to, Vec<T> value) {
+        char lane[line];
+        std::memcpy(lane, &value, line);
+        stream(reinterpret_cast<char*>(to), lane);
+    }
+
+    // Everything so far is in memory, for every thread to see.
+    static ATTAR_INLINE void fence() {
+#if defined(__x86_64__)
+        _mm_sfence();
+#endif
+    }
+
     // `stage` is aligned to vectors, and has room for `stage_bytes` and what is asked for at once.
     explicit Streamed(char* stage) : stage_(stage) {}
 
@@ -36,7 +60,6 @@ class Streamed {
         return reinterpret_cast<T*>(at);
     }
 
-    // Everything is in memory, for every thread to see.
     void finish() {
         if (filled_) {
             flush();
@@ -44,9 +67,7 @@ class Streamed {
         }
         to_ = nullptr;
         filled_ = 0;
-#if defined(__x86_64__)
-        _mm_sfence();
-#endif
+        fence();
     }
 
   private:

@@ -14,6 +14,7 @@
 #include "conv_tile.h"
 #include "parallel.h"
 #include "reduce.h"
+#include "streamed.h"
 #include "winograd.h"
 
 namespace attar::ATTAR_ISA {
@@ -58,6 +59,7 @@ class WinogradConv {
         const int64_t bytes = tile_ * int64_t{sizeof(T)};
         block_ = max(1, block_bytes / bytes / tile_pixels) * tile_pixels;
         const int64_t filter_bytes = panels_.size() * int64_t{sizeof(T)};
+        streams_ = Streamed::takes(out) && conv.filters_per_group() % L == 0;
         by_panels_ = filter_bytes / conv.groups > 2 * block_bytes;
         together_ = min(tiles_, max(block_, shared_bytes / bytes));
         if (!by_panels_) {
@@ -107,6 +109,7 @@ class WinogradConv {
             transform_tiles(group, tiles, scratch.zeros, scratch.tiles);
             for (int64_t p = 0; p < panels_.count(); ++p)
                 multiply(group, p, tiles, scratch.tiles, scratch.products);
+            if (streams_) Streamed::fence();
         });
     }
 
@@ -128,6 +131,7 @@ class WinogradConv {
                                                min(all.end, begin + (b + 1) * block_)};
                              multiply(group, task / blocks, tiles, shared.data() + b * block_ * tile_,
                                       Scratch(*this, memory).products);
+                             if (streams_) Streamed::fence();
                          });
         }
     }
@@ -252,8 +256,8 @@ class WinogradConv {
 #pragma GCC unroll 4
                 for (int j = 0; j < M; ++j)
                     if (i < rows && j < columns)
-                        store_first(to + i * out_.y_stride + j * out_.x_stride,
-                                    detect(sum[i][j] + bias), filters);
+                        write(to + i * out_.y_stride + j * out_.x_stride,
+                              detect(sum[i][j] + bias), filters);
             return;
         }
         to += at.y / 2 * out_.y_stride + at.x / 2 * out_.x_stride;
@@ -287,8 +291,15 @@ class WinogradConv {
                                                       pool_.divisor(pool_.x, x + j)));
                 else
                     value = detect(value + bias);
-                store_first(to + i * out_.y_stride + j * out_.x_stride, value, filters);
+                write(to + i * out_.y_stride + j * out_.x_stride, value, filters);
             }
+    }
+
+    ATTAR_INLINE void write(T* to, Vec<T> value, int64_t filters) const {
+        if (streams_)
+            Streamed::store(to, value);
+        else
+            store_first(to, value, filters);
     }
 
     const Images<const T>& in_;
@@ -300,6 +311,7 @@ class WinogradConv {
     int64_t channels_, pixel_, tile_;    // numbers from point to point and from tile to tile
     int64_t block_, together_;           // tiles that are multiplied, or transformed, at a time
     bool by_panels_;
+    bool streams_;  // whether results pass the caches: as whole vectors only
 };
 
 }  // namespace

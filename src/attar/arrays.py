@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable
 from functools import lru_cache
@@ -17,6 +18,7 @@ __all__ = [
     "answer_array",
     "check_out",
     "core_view",
+    "empty_aligned",
     "from_caller",
     "number_of",
     "require_float",
@@ -235,6 +237,15 @@ def answer_array(
     if out is None:
         return np.empty(shape, dtype)
     return check_out(operation, out, shape, dtype, *inputs)
+
+
+def empty_aligned(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    """Return a new array that begins with a line of the cache."""
+    line = 64
+    size = math.prod(shape) * dtype.itemsize
+    memory = np.empty(size + line, np.uint8)
+    begin = -memory.ctypes.data % line
+    return memory[begin : begin + size].view(dtype).reshape(shape)
 
 
 def check_out(

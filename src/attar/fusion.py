@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from attar.arrays import Array, check_out
+from attar.arrays import Array, check_out, empty_aligned
 from attar.errors import DTypeError, ShapeError
 from attar.geometry import Padding
 from attar.graph import INPUT, Graph, shape_argument
@@ -178,7 +178,7 @@ class Plan:
         if x.dtype != self.dtype:
             raise DTypeError(f"Plan: made for inputs of {self.dtype}, got {x.dtype}")
         if out is None:
-            out = np.empty(self.output_shape, self.dtype)
+            out = empty_aligned(self.output_shape, self.dtype)
         else:
             check_out("Plan", out, self.output_shape, self.dtype, x)
         if not out.size:
@@ -210,8 +210,7 @@ class Plan:
 
     def _maps(self) -> list[Array | None]:
         """Make the memory, and the views of it that the steps write to."""
-        memory = np.empty(self.memory_bytes + _ALIGNMENT, np.uint8)
-        memory = memory[-memory.ctypes.data % _ALIGNMENT :]
+        memory = empty_aligned((self.memory_bytes,), np.dtype(np.uint8))
         return [
             None
             if step.offset is None
