@@ -80,6 +80,11 @@ _LAYERS: dict[str, tuple[str, ...]] = {
     "Subtract": (),
     "ZeroPadding2D": ("padding",),
 }
+# What other layers are made of.
+_COMPOSED: dict[str, tuple[str, ...]] = {
+    "Normalization": ("axis", "invert", "mean", "variance"),
+    "SeparableConv2D": ("filters", "depth_multiplier", *_FILTER),
+}
 # Arguments that matter to training only, or that are said elsewhere.
 _WITHOUT_EFFECT = re.compile(
     r"name|trainable|dtype|momentum|synchronized|seed|noise_shape|renorm_(clipping|momentum)|"
@@ -242,7 +247,8 @@ class _FileSource:
         if not isinstance(dataset, h5py.Dataset) or dataset.shape is None:
             raise ModelError(f"{OPERATION}: {what} is not there, or is no array")
         sizes = check_dims(OPERATION, what, dataset.shape)
-        if dataset.dtype != np.dtype("<f4"):
+        is_count = sizes == () and dataset.dtype.kind in "iu"  # of images that a mean is of
+        if dataset.dtype != np.dtype("<f4") and not is_count:
             raise ModelError(
                 f"{OPERATION}: {what} is {dataset.dtype}; float32 is read. Save the model with "
                 "float32 weights"
@@ -254,14 +260,14 @@ class _FileSource:
             dataset.is_virtual
             or dataset.external
             or dataset.chunks is not None
-            or stored_bytes != dataset.size * 4
+            or stored_bytes != dataset.nbytes
         ):
             raise ModelError(
                 f"{OPERATION}: {what} has the shape {sizes}, but its numbers do not lie in the "
                 f"file as they are ({stored_bytes} bytes do); save the model with Keras"
             )
         self._budget.spend(stored_bytes, what)
-        return np.asarray(dataset[()], np.float32)
+        return np.asarray(dataset[()])
 
 
 def _member(group: h5py.Group, name: str, path: str) -> Any:
@@ -300,6 +306,12 @@ class _Answer(NamedTuple):
     shape: Shape
 
 
+class _Part(NamedTuple):
+    name: str
+    layer: Layer
+    weights: list[Array]
+
+
 class _Call(NamedTuple):
     """A layer applied: who, where in the file, and to what."""
 
@@ -312,7 +324,7 @@ class _Call(NamedTuple):
 class _Reader:
     def __init__(self) -> None:
         self._assembly = Assembly(OPERATION)
-        self._made: dict[tuple[str, str], Layer] = {}
+        self._made: dict[tuple[str, str], list[_Part]] = {}
         self._calls = 0
 
     def read(self, serialized: dict[str, Any], source: _Source) -> Graph:
@@ -506,29 +518,45 @@ class _Reader:
             if len(arguments) != 1:
                 raise self._refusal(entry, f"takes {len(arguments)} inputs", "one is accepted")
             return self._model(entry, source, inputs[0], f"{path}{name}/")
-        key = (path, name)
-        weights = None
         if _is_operation(entry):
             layer, inputs = self._operation(entry, arguments)
-        elif key in self._made:
-            layer = self._made[key]
+            parts = [_Part(name, layer, [])]
         else:
-            layer = self._made[key] = self._layer(entry)
-            weights = source.weights()
-            if len(weights) != len(layer.weight_names()):
-                raise self._refusal(
-                    entry,
-                    f"has {len(weights)} weights; it needs {len(layer.weight_names())} "
-                    f"({', '.join(layer.weight_names()) or 'none'})",
-                    "build the model, and save it again",
-                )
-        if len(inputs) != 1 and not layer.merges:
-            raise self._refusal(entry, f"takes {len(inputs)} inputs", "one is accepted")
-        self._check_axis(entry, layer, inputs[0])
-        node = self._assembly.add(
-            layer, name, [x.node for x in inputs], [x.shape for x in inputs], weights
-        )
-        return _Answer(node, self._assembly.shapes[node])
+            key = (path, name)
+            if key not in self._made:
+                self._made[key] = self._parts(entry, source)
+            parts = self._made[key]
+        for part in parts:
+            if len(inputs) != 1 and not part.layer.merges:
+                raise self._refusal(entry, f"takes {len(inputs)} inputs", "one is accepted")
+            self._check_axis(entry, part.layer, inputs[0])
+            nodes, shapes = [x.node for x in inputs], [x.shape for x in inputs]
+            node = self._assembly.add(part.layer, part.name, nodes, shapes, part.weights)
+            inputs = [_Answer(node, self._assembly.shapes[node])]
+        return inputs[0]
+
+    def _parts(self, entry: dict[str, Any], source: _Source) -> list[_Part]:
+        """Return the layers that one of Keras becomes, with their weights; mostly one."""
+        kept = self._arguments(entry)
+        weights = source.weights()
+        try:
+            match entry["class_name"]:
+                case "Normalization":
+                    return _normalization(_name(entry), kept, weights)
+                case "SeparableConv2D":
+                    return _separable(_name(entry), kept, weights)
+                case kind:
+                    layer: Layer = getattr(layers, kind)(**kept)
+        except (AttarError, TypeError, ValueError, OverflowError) as error:
+            raise self._refusal(entry, f"cannot be made: {shown(str(error))}") from error
+        if len(weights) != len(layer.weight_names()):
+            raise self._refusal(
+                entry,
+                f"has {len(weights)} weights; it needs {len(layer.weight_names())} "
+                f"({', '.join(layer.weight_names()) or 'none'})",
+                "build the model, and save it again",
+            )
+        return [_Part(_name(entry), layer, weights)]
 
     def _operation(
         self, entry: dict[str, Any], arguments: Sequence[Any]
@@ -558,7 +586,8 @@ class _Reader:
             f"read, and {', '.join(sorted(_ACTIVATIONS))}",
         )
 
-    def _layer(self, entry: dict[str, Any]) -> Layer:
+    def _arguments(self, entry: dict[str, Any]) -> dict[str, Any]:
+        """Return the arguments of a layer of Keras that matter, all others known not to."""
         kind, config = entry.get("class_name"), _dict(entry, "config")
         if not _is_kerass(entry):
             raise self._refusal(
@@ -566,12 +595,13 @@ class _Reader:
                 "is a class of its own, not of Keras",
                 "replace it with layers of Keras, or cut the model before it",
             )
-        if kind not in _LAYERS:
+        known = _LAYERS | _COMPOSED
+        if kind not in known:
             raise self._refusal(
                 entry,
                 "cannot be taken over",
                 "cut the model before it (keras.Model(inputs, layer.output)), or replace it; "
-                f"taken over are {', '.join(_LAYERS)}",
+                f"taken over are {', '.join(sorted(known))}",
             )
         self._check_dtype(entry, config.get("dtype"))
         kept: dict[str, Any] = {}
@@ -581,7 +611,7 @@ class _Reader:
                     raise self._refusal(
                         entry, f"has data_format={shown(value)}", "build it with 'channels_last'"
                     )
-            elif key in _LAYERS[kind]:
+            elif key in known[kind]:
                 kept[key] = value
             elif not _WITHOUT_EFFECT.fullmatch(key) and value not in (None, False):
                 raise self._refusal(
@@ -593,11 +623,7 @@ class _Reader:
                 f"has the activation {shown(kept['activation'].get('class_name'))}",
                 "give it as a layer of its own",
             )
-        try:
-            layer: Layer = getattr(layers, kind)(**kept)
-        except (AttarError, TypeError, ValueError, OverflowError) as error:
-            raise self._refusal(entry, f"cannot be made: {shown(str(error))}") from error
-        return layer
+        return kept
 
     def _check_axis(self, entry: dict[str, Any], layer: Layer, x: _Answer) -> None:
         if not isinstance(layer, layers.BatchNormalization):
@@ -614,6 +640,34 @@ class _Reader:
             raise self._refusal(
                 entry, f"computes in {shown(dtype)}", "build it with dtype='float32'"
             )
+
+
+def _separable(name: str, kept: dict[str, Any], weights: list[Array]) -> list[_Part]:
+    """Filter each channel on its own, and then all of them pixel by pixel."""
+    last = {key: kept.pop(key, None) for key in ("filters", "activation")}
+    use_bias = kept.pop("use_bias", True)
+    depthwise, *pointwise = weights
+    return [
+        _Part(f"{name}/depthwise", layers.DepthwiseConv2D(**kept, use_bias=False), [depthwise]),
+        _Part(name, layers.Conv2D(**last, kernel_size=1, use_bias=use_bias), pointwise),
+    ]
+
+
+def _normalization(name: str, kept: dict[str, Any], weights: list[Array]) -> list[_Part]:
+    """Subtract the mean and divide by the deviation, or the inverse."""
+    if kept.get("axis", -1) not in (-1, [-1], [3], 3):
+        raise ValueError(f"axis must be -1, got {shown(kept['axis'])}")
+    if kept.get("mean") is None:
+        mean, variance = (np.array(weight, np.float64).ravel() for weight in weights[:2])
+    else:
+        mean, variance = (np.ravel(np.array(kept[k], np.float64)) for k in ("mean", "variance"))
+    deviation = np.maximum(np.sqrt(variance), 1e-7)  # keras.backend.epsilon()
+    if kept.get("invert"):
+        scale, offset = deviation, mean
+    else:
+        scale, offset = 1 / deviation, -mean / deviation
+    numbers = [array.tolist() if array.size > 1 else array.item() for array in (scale, offset)]
+    return [_Part(name, layers.Rescaling(*numbers), [])]
 
 
 _TENSOR = object()  # in the arguments of a call: the next of its inputs
