@@ -242,6 +242,20 @@ def flatten_and_what_lies_between(net):
 
 
 @case
+def a_product_that_is_used_twice(net):
+    x = net("MatMul", net("GlobalAveragePool", "x"), net.weight([[1, 2]]))
+    x = net("Flatten", x)
+    product = net("MatMul", x, net.random(6, 4))
+    return net("Sub", net("Add", product, net.random(4)), net("Tanh", product))
+
+
+@case
+def a_branch_that_leads_nowhere(net):
+    net("Sigmoid", net.conv("x", (4, 3, 3, 3)))
+    return net("Relu", "x")
+
+
+@case
 def flatten_as_the_answer(net):
     return net("Flatten", "x")
 

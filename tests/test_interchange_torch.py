@@ -178,13 +178,17 @@ CASES = {
     ),
     "padded": Calls(lambda self, x: self.c(F.pad(x, (1, 0, 2, 3))), c=conv(4, 4, 3)),
     "clamped": Calls(lambda self, x: self.c(x).clamp(min=0, max=1), c=conv(4, 4, 1)),
+    "other than in training": Calls(
+        lambda self, x: self.c(x) if self.training else F.relu(F.dropout(x)),
+        c=conv(4, 4, 1),
+    ),
     "squeezed": Calls(lambda self, x: F.adaptive_max_pool2d(x, 1).squeeze((2, 3))),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_numbers(name):
-    module, shape = settle(CASES[name]), (32, 32, 3) if name == "resnet" else SHAPE
+    module, shape = settle(CASES[name]).train(), (32, 32, 3) if name == "resnet" else SHAPE
     x = random((2, *shape))
     graph = read(module, shape)
     model = Sequential(graph)

@@ -111,17 +111,9 @@ def inside(operation: str, folder: Path, location: str) -> Path:
     attar.errors.ModelError: from_onnx: the model's weights are in '../secret.bin', outside of its
     folder; a model may name only files beside it
     """
-    parts = PurePosixPath(location.replace("\\", "/"))
     root = Path(os.path.realpath(folder))
     target = Path(os.path.realpath(root / location)) if "\0" not in location else None
-    if (
-        target is None
-        or not location
-        or parts.is_absolute()
-        or ".." in parts.parts
-        or not target.is_relative_to(root)
-        or target == root
-    ):
+    if target is None or not location or not target.is_relative_to(root) or target == root:
         raise ModelError(
             f"{operation}: the model's weights are in {shown(location)}, outside of its folder; "
             "a model may name only files beside it"
