@@ -246,7 +246,8 @@ def a_product_that_is_used_twice(net):
     x = net("MatMul", net("GlobalAveragePool", "x"), net.weight([[1, 2]]))
     x = net("Flatten", x)
     product = net("MatMul", x, net.random(6, 4))
-    return net("Sub", net("Add", product, net.random(4)), net("Tanh", product))
+    other = net("Tanh", product)
+    return net("Sub", net("Add", product, net.random(4)), other)
 
 
 @case
