@@ -1,5 +1,7 @@
 """ONNX models read and written: the numbers of ONNX Runtime, whatever the operators and layouts."""
 
+import functools
+
 import numpy as np
 import onnx
 import onnxruntime
@@ -462,6 +464,13 @@ REFUSED = {
     "a clip": (
         lambda net: net("Clip", "x", net.weight(-1), net.weight(1)),
         r"keeps numbers in \[-1.0, 1.0\]; 0 and a maximum are read",
+    ),
+    "no number": (lambda net: net("Elu", "x", alpha=np.nan), "from_onnx: .*alpha must be finite"),
+    "sizes doubled over and over": (
+        lambda net: functools.reduce(
+            lambda x, _: net("Concat", x, x, axis=1), range(40), net.conv("x", (4, 3, 1, 1))
+        ),
+        "would answer with the shape",
     ),
     "another sigmoid": (lambda net: net("HardSigmoid", "x"), "has alpha=0.2, beta=0.5; 1/6"),
     "a mean over channels": (

@@ -22,7 +22,7 @@ from attar import layers
 from attar.arrays import Array
 from attar.errors import AttarError, ModelError
 from attar.graph import INPUT, Graph
-from attar.interchange.assembly import Assembly
+from attar.interchange.assembly import Assembly, taking_over
 from attar.interchange.limits import (
     FILE_BYTES,
     LAYERS,
@@ -135,9 +135,10 @@ def read(model: Any) -> Graph:
     Traceback (most recent call last):
     attar.errors.ModelNotFoundError: from_keras: there is no file 'missing.keras'
     """
-    if isinstance(model, str | os.PathLike):
-        return _read_file(file_of(OPERATION, model))
-    return _read_object(model)
+    with taking_over(OPERATION):
+        if isinstance(model, str | os.PathLike):
+            return _read_file(file_of(OPERATION, model))
+        return _read_object(model)
 
 
 def _read_object(model: Any) -> Graph:
@@ -353,10 +354,7 @@ class _Reader:
         return self._shape(config["build_input_shape"])
 
     def _shape(self, shape: Any) -> Shape:
-        try:
-            return (None, *read_shape("the model", "the input's shape", shape)[1:])
-        except AttarError as error:
-            raise ModelError(f"{OPERATION}: {error}") from error
+        return (None, *read_shape("the model", "the input's shape", shape)[1:])
 
     # ------------------------------------------------------------------ models
 
