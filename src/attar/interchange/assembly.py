@@ -7,14 +7,12 @@ from contextlib import contextmanager
 
 from attar.arrays import Array
 from attar.errors import AttarError, ModelError
-from attar.graph import Graph, Node, shape_argument
+from attar.graph import INPUT, Graph, Node, shape_argument
 from attar.interchange.limits import DIMENSION, LAYERS, Budget, shown
 from attar.layers import Layer
 from attar.layers.base import Shape
 
 __all__ = ["Assembly", "taking_over"]
-
-INPUT = -1
 
 
 @contextmanager

@@ -12,9 +12,8 @@ import os
 import re
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -23,23 +22,21 @@ from attar.arrays import Array
 from attar.errors import AttarError, ModelError
 from attar.graph import INPUT, Graph
 from attar.interchange.assembly import Assembly, taking_over
+from attar.interchange.keras_weights import FileSource, ObjectSource, Source, hdf5_errors
 from attar.interchange.limits import (
     FILE_BYTES,
     LAYERS,
     STRUCTURE_BYTES,
     Budget,
     check_archive,
-    check_dims,
     file_of,
     parse_json,
     read_entry,
     shown,
 )
 from attar.layers import Layer
-from attar.layers.base import Shape, default_name, read_shape
-
-if TYPE_CHECKING:
-    import h5py
+from attar.layers.arguments import read_shape
+from attar.layers.base import Shape, default_name
 
 __all__ = ["read"]
 
@@ -168,7 +165,7 @@ def _read_object(model: Any) -> Graph:
         raise ModelError(
             f"{OPERATION}: Keras cannot describe the model {shown(model.name)}: {shown(str(error))}"
         ) from error
-    return _Reader().read(serialized, _ObjectSource(model))
+    return _Reader().read(serialized, ObjectSource(model))
 
 
 def _read_file(file: Path) -> Graph:
@@ -188,115 +185,9 @@ def _read_file(file: Path) -> Graph:
         config = read_entry(OPERATION, archive, "config.json", STRUCTURE_BYTES)
         serialized = parse_json(OPERATION, "config.json", config)
         data = read_entry(OPERATION, archive, "model.weights.h5", FILE_BYTES)
-    with _hdf5_errors(), h5py.File(io.BytesIO(data), "r") as weights:
-        source = _FileSource(weights, Budget(OPERATION, len(data)))
+    with hdf5_errors(), h5py.File(io.BytesIO(data), "r") as weights:
+        source = FileSource(weights, Budget(OPERATION, len(data)))
         return _Reader().read(serialized, source)
-
-
-# ------------------------------------------------------------------ where weights are
-
-
-class _Source(Protocol):
-    """A layer or a model where its weights are."""
-
-    def inner(self, key: str, name: str) -> _Source:
-        """Return a layer of a model: by its place in a file, or by its name."""
-
-    def weights(self) -> list[Array]:
-        """Return the weights of a layer, in Keras' order."""
-
-
-class _ObjectSource:
-    def __init__(self, layer: Any) -> None:
-        self._layer = layer
-
-    def inner(self, key: str, name: str) -> _Source:
-        return _ObjectSource(self._layer.get_layer(name))
-
-    def weights(self) -> list[Array]:
-        if not self._layer.built:
-            raise ModelError(
-                f"{OPERATION}: the layer {shown(self._layer.name)} has no weights yet; build the "
-                "model (model.build((None, H, W, C)))"
-            )
-        return [np.asarray(weight) for weight in self._layer.get_weights()]
-
-
-class _FileSource:
-    def __init__(self, group: h5py.Group, budget: Budget, path: str = "") -> None:
-        self._group = group
-        self._budget = budget
-        self._path = path
-
-    def inner(self, key: str, name: str) -> _Source:
-        return _FileSource(self._group, self._budget, f"{self._path}layers/{key}/")
-
-    def weights(self) -> list[Array]:
-        group = self._group
-        for part in f"{self._path}vars".split("/"):
-            child = _member(group, part, self._path)
-            if child is None:
-                return []
-            group = child
-        return [self._weight(group, str(i)) for i in range(min(len(group), 64))]
-
-    def _weight(self, group: h5py.Group, name: str) -> Array:
-        import h5py
-
-        what = f"the weight {shown(f'{self._path}vars/{name}')}"
-        dataset = _member(group, name, f"{self._path}vars/")
-        if not isinstance(dataset, h5py.Dataset) or dataset.shape is None:
-            raise ModelError(f"{OPERATION}: {what} is not there, or is no array")
-        sizes = check_dims(OPERATION, what, dataset.shape)
-        is_count = sizes == () and dataset.dtype.kind in "iu"  # of images that a mean is of
-        if dataset.dtype != np.dtype("<f4") and not is_count:
-            raise ModelError(
-                f"{OPERATION}: {what} is {dataset.dtype}; float32 is read. Save the model with "
-                "float32 weights"
-            )
-        # As Keras writes them. What is in other files, put together from others, compressed or
-        # left out to be filled in, may be larger than what is there.
-        stored_bytes = dataset.id.get_storage_size()
-        if (
-            dataset.is_virtual
-            or dataset.external
-            or dataset.chunks is not None
-            or stored_bytes != dataset.nbytes
-        ):
-            raise ModelError(
-                f"{OPERATION}: {what} has the shape {sizes}, but its numbers do not lie in the "
-                f"file as they are ({stored_bytes} bytes do); save the model with Keras"
-            )
-        self._budget.spend(stored_bytes, what)
-        return np.asarray(dataset[()])
-
-
-def _member(group: h5py.Group, name: str, path: str) -> Any:
-    """Return what a group holds under a name, or None; links are not followed."""
-    import h5py
-
-    if not isinstance(group, h5py.Group):
-        raise ModelError(f"{OPERATION}: {shown(path)} in the weights is not a group")
-    kind = group.get(name, getclass=True, getlink=True)
-    if kind is None:
-        return None
-    if kind is not h5py.HardLink:
-        raise ModelError(
-            f"{OPERATION}: {shown(path + name)} in the weights is a link to another place; links "
-            "are not followed"
-        )
-    return group[name]
-
-
-@contextmanager
-def _hdf5_errors() -> Iterator[None]:
-    """Say of h5py's errors, which are of many kinds, what they mean here."""
-    try:
-        yield
-    except AttarError:
-        raise
-    except (OSError, RuntimeError, LookupError, ValueError, TypeError, OverflowError) as error:
-        raise ModelError(f"{OPERATION}: the weights are damaged: {shown(str(error))}") from error
 
 
 # ------------------------------------------------------------------ how layers are joined
@@ -317,7 +208,7 @@ class _Call(NamedTuple):
     """A layer applied: who, where in the file, and to what."""
 
     entry: dict[str, Any]
-    source: _Source
+    source: Source
     arguments: list[Any]
     inputs: list[tuple[str, int]]
 
@@ -328,7 +219,7 @@ class _Reader:
         self._made: dict[tuple[str, str], list[_Part]] = {}
         self._calls = 0
 
-    def read(self, serialized: dict[str, Any], source: _Source) -> Graph:
+    def read(self, serialized: dict[str, Any], source: Source) -> Graph:
         """Return the graph of a serialized model."""
         self._check_model(serialized)
         shape = self._input_shape(serialized)
@@ -358,7 +249,7 @@ class _Reader:
 
     # ------------------------------------------------------------------ models
 
-    def _model(self, serialized: dict[str, Any], source: _Source, x: _Answer, path: str) -> _Answer:
+    def _model(self, serialized: dict[str, Any], source: Source, x: _Answer, path: str) -> _Answer:
         if path.count("/") > DEPTH:
             raise self._too_deep()
         self._check_model(serialized)
@@ -382,8 +273,8 @@ class _Reader:
             )
 
     def _with_sources(
-        self, entries: list[Any], source: _Source
-    ) -> Iterator[tuple[dict[str, Any], _Source]]:
+        self, entries: list[Any], source: Source
+    ) -> Iterator[tuple[dict[str, Any], Source]]:
         """Pair entries with their weights: the second Conv2D of a model is ``conv2d_1`` there."""
         counts: dict[str, int] = {}
         names: set[str] = set()
@@ -402,7 +293,7 @@ class _Reader:
     def _functional(
         self,
         config: dict[str, Any],
-        entries: list[tuple[dict[str, Any], _Source]],
+        entries: list[tuple[dict[str, Any], Source]],
         x: _Answer,
         path: str,
     ) -> _Answer:
@@ -430,7 +321,7 @@ class _Reader:
         return answers[end]
 
     def _calls_of(
-        self, entries: list[tuple[dict[str, Any], _Source]]
+        self, entries: list[tuple[dict[str, Any], Source]]
     ) -> dict[tuple[str, int], _Call]:
         calls: dict[tuple[str, int], _Call] = {}
         for entry, source in entries:
@@ -444,7 +335,7 @@ class _Reader:
                 calls[name, i] = self._call(entry, source, node)
         return calls
 
-    def _call(self, entry: dict[str, Any], source: _Source, node: dict[str, Any]) -> _Call:
+    def _call(self, entry: dict[str, Any], source: Source, node: dict[str, Any]) -> _Call:
         for key, value in _dict(node, "kwargs").items():
             if value not in (None, False):
                 raise self._refusal(entry, f"is called with {shown(key)}={shown(value)}")
@@ -502,7 +393,7 @@ class _Reader:
         return self._assembly.refusal(where, problem, advice)
 
     def _apply(
-        self, entry: dict[str, Any], source: _Source, arguments: Sequence[Any], path: str
+        self, entry: dict[str, Any], source: Source, arguments: Sequence[Any], path: str
     ) -> _Answer:
         self._calls += 1
         if self._calls > LAYERS:
@@ -533,7 +424,7 @@ class _Reader:
             inputs = [_Answer(node, self._assembly.shapes[node])]
         return inputs[0]
 
-    def _parts(self, entry: dict[str, Any], source: _Source) -> list[_Part]:
+    def _parts(self, entry: dict[str, Any], source: Source) -> list[_Part]:
         """Return the layers that one of Keras becomes, with their weights; mostly one."""
         kept = self._arguments(entry)
         weights = source.weights()

@@ -24,7 +24,8 @@ from attar.interchange.channels_first import (
 )
 from attar.interchange.limits import shown
 from attar.layers import Layer
-from attar.layers.base import Shape, read_shape
+from attar.layers.arguments import read_shape
+from attar.layers.base import Shape
 
 if TYPE_CHECKING:
     import torch
