@@ -635,6 +635,10 @@ def nodes_as(*nodes):
     return lambda architecture: architecture.update(nodes=list(nodes), output=-1)
 
 
+NEST = []
+for _ in range(400):
+    NEST = [NEST]
+
 ARCHITECTURES = {
     "a class of Python": (layer_as("os.system"), "'os.system' is not a layer of attar.layers"),
     "the base class": (layer_as("Layer"), "'Layer' is not a layer"),
@@ -647,6 +651,7 @@ ARCHITECTURES = {
     "negative filters": (layer_as("Conv2D", filters=-4), "cannot be made from its config"),
     "filters of text": (layer_as("Conv2D", filters="4"), "cannot be made from its config"),
     "a name that is none": (layer_as("Conv2D", name=7), "cannot be made from its config"),
+    "arguments that are deep": (layer_as("Conv2D", padding=NEST), "is not JSON|too deep|cannot be"),
     "another name": (layer_as("Conv2D", name="other"), "has no tensor 'other/kernel'"),
     "no config": (lambda a: a["layers"][0].update(config=None), "config of a layer must be"),
     "no layers": (lambda a: a.update(layers={}), "layers must be a list"),

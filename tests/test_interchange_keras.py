@@ -119,6 +119,12 @@ MODELS = {
         lambda: L.Permute((2, 1, 3)), lambda: L.Reshape((-1, 6)), L.Identity, L.Flatten,
         lambda: L.Dense(4, use_bias=False), lambda: L.BatchNormalization(scale=False),
     ),
+    "separable": sequential(
+        lambda: L.Normalization(mean=[0.1, 0.2, 0.3], variance=[1, 2, 3]),
+        lambda: L.SeparableConv2D(5, 3, strides=2, depth_multiplier=2, activation="relu"),
+        lambda: L.SeparableConv2D(4, (2, 3), padding="same", use_bias=False),
+        lambda: L.Normalization(mean=0.5, variance=2.0, invert=True), L.Normalization,
+    ),
     "residual": functional(residual),
     "merging": functional(merging),
     "used twice": functional(twice),

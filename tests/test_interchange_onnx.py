@@ -1,5 +1,7 @@
 """ONNX models read and written: the numbers of ONNX Runtime, whatever the operators and layouts."""
 
+import functools
+
 import numpy as np
 import onnx
 import onnxruntime
@@ -242,6 +244,21 @@ def flatten_and_what_lies_between(net):
 
 
 @case
+def a_product_that_is_used_twice(net):
+    x = net("MatMul", net("GlobalAveragePool", "x"), net.weight([[1, 2]]))
+    x = net("Flatten", x)
+    product = net("MatMul", x, net.random(6, 4))
+    other = net("Tanh", product)
+    return net("Sub", net("Add", product, net.random(4)), other)
+
+
+@case
+def a_branch_that_leads_nowhere(net):
+    net("Sigmoid", net.conv("x", (4, 3, 3, 3)))
+    return net("Relu", "x")
+
+
+@case
 def flatten_as_the_answer(net):
     return net("Flatten", "x")
 
@@ -447,6 +464,13 @@ REFUSED = {
     "a clip": (
         lambda net: net("Clip", "x", net.weight(-1), net.weight(1)),
         r"keeps numbers in \[-1.0, 1.0\]; 0 and a maximum are read",
+    ),
+    "no number": (lambda net: net("Elu", "x", alpha=np.nan), "from_onnx: .*alpha must be finite"),
+    "sizes doubled over and over": (
+        lambda net: functools.reduce(
+            lambda x, _: net("Concat", x, x, axis=1), range(40), net.conv("x", (4, 3, 1, 1))
+        ),
+        "would answer with the shape",
     ),
     "another sigmoid": (lambda net: net("HardSigmoid", "x"), "has alpha=0.2, beta=0.5; 1/6"),
     "a mean over channels": (

@@ -178,13 +178,17 @@ CASES = {
     ),
     "padded": Calls(lambda self, x: self.c(F.pad(x, (1, 0, 2, 3))), c=conv(4, 4, 3)),
     "clamped": Calls(lambda self, x: self.c(x).clamp(min=0, max=1), c=conv(4, 4, 1)),
+    "other than in training": Calls(
+        lambda self, x: F.dropout(self.c(x) if self.training else x, 0.9, self.training),
+        c=conv(4, 4, 1),
+    ),
     "squeezed": Calls(lambda self, x: F.adaptive_max_pool2d(x, 1).squeeze((2, 3))),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_numbers(name):
-    module, shape = settle(CASES[name]), (32, 32, 3) if name == "resnet" else SHAPE
+    module, shape = settle(CASES[name]).train(), (32, 32, 3) if name == "resnet" else SHAPE
     x = random((2, *shape))
     graph = read(module, shape)
     model = Sequential(graph)
@@ -308,6 +312,7 @@ REFUSED = {
     "cutting": (
         Calls(lambda self, x: self.c(x)[:, :2], c=conv(4, 4, 1)), "cuts a map with"
     ),
+    "dropout for ever": (Calls(lambda self, x: F.dropout(x)), "drops at random in evaluation too"),
     "a mean over channels": (Calls(lambda self, x: x.mean(1)), r"a mean over the axes \(1,\)"),
     "joined batches": (Calls(lambda self, x: torch.cat([x, x])), "joins batches"),
     "the batch merged": (Calls(lambda self, x: x.view(-1, 4)), "the batch in front"),

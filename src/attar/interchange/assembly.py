@@ -2,18 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from attar.arrays import Array
 from attar.errors import AttarError, ModelError
-from attar.graph import Graph, Node, shape_argument
+from attar.graph import INPUT, Graph, Node, shape_argument
 from attar.interchange.limits import DIMENSION, LAYERS, Budget, shown
 from attar.layers import Layer
 from attar.layers.base import Shape
 
-__all__ = ["Assembly"]
+__all__ = ["Assembly", "taking_over"]
 
-INPUT = -1
+
+@contextmanager
+def taking_over(operation: str) -> Iterator[None]:
+    """Make what layers say of arguments from a model an error of the model.
+
+    Examples
+    --------
+    >>> from attar import layers
+    >>> with taking_over("from_onnx"):
+    ...     layers.ELU(float("nan"))
+    Traceback (most recent call last):
+    attar.errors.ModelError: from_onnx: layers.ELU: alpha must be finite, got nan
+    """
+    try:
+        yield
+    except ModelError:
+        raise
+    except AttarError as error:
+        raise ModelError(f"{operation}: {error}") from error
+    except RecursionError as error:
+        raise ModelError(f"{operation}: the model's lists are too deep") from error
 
 
 class Assembly:
@@ -133,10 +154,8 @@ class Assembly:
         kept = sorted(needed - {INPUT})
         places = {INPUT: INPUT, **{old: new for new, old in enumerate(kept)}}
         nodes = (self._nodes[i] for i in kept)
-        try:
+        with taking_over(self.operation):
             return Graph(
                 tuple(Node(node.layer, tuple(places[i] for i in node.inputs)) for node in nodes),
                 input_shape=input_shape,
             )
-        except AttarError as error:
-            raise ModelError(f"{self.operation}: {error}") from error

@@ -18,8 +18,8 @@ import numpy as np
 from attar import layers
 from attar.arrays import Array
 from attar.errors import AttarError
-from attar.graph import Graph
-from attar.interchange.assembly import INPUT, Assembly
+from attar.graph import INPUT, Graph
+from attar.interchange.assembly import Assembly
 from attar.layers import Layer
 from attar.layers.base import Shape
 

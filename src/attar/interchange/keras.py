@@ -12,9 +12,8 @@ import os
 import re
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,24 +21,22 @@ from attar import layers
 from attar.arrays import Array
 from attar.errors import AttarError, ModelError
 from attar.graph import INPUT, Graph
-from attar.interchange.assembly import Assembly
+from attar.interchange.assembly import Assembly, taking_over
+from attar.interchange.keras_weights import FileSource, ObjectSource, Source, hdf5_errors
 from attar.interchange.limits import (
     FILE_BYTES,
     LAYERS,
     STRUCTURE_BYTES,
     Budget,
     check_archive,
-    check_dims,
     file_of,
     parse_json,
     read_entry,
     shown,
 )
 from attar.layers import Layer
-from attar.layers.base import Shape, default_name, read_shape
-
-if TYPE_CHECKING:
-    import h5py
+from attar.layers.arguments import read_shape
+from attar.layers.base import Shape, default_name
 
 __all__ = ["read"]
 
@@ -79,6 +76,11 @@ _LAYERS: dict[str, tuple[str, ...]] = {
     "SpatialDropout2D": ("rate",),
     "Subtract": (),
     "ZeroPadding2D": ("padding",),
+}
+# What other layers are made of.
+_COMPOSED: dict[str, tuple[str, ...]] = {
+    "Normalization": ("axis", "invert", "mean", "variance"),
+    "SeparableConv2D": ("filters", "depth_multiplier", *_FILTER),
 }
 # Arguments that matter to training only, or that are said elsewhere.
 _WITHOUT_EFFECT = re.compile(
@@ -130,9 +132,10 @@ def read(model: Any) -> Graph:
     Traceback (most recent call last):
     attar.errors.ModelNotFoundError: from_keras: there is no file 'missing.keras'
     """
-    if isinstance(model, str | os.PathLike):
-        return _read_file(file_of(OPERATION, model))
-    return _read_object(model)
+    with taking_over(OPERATION):
+        if isinstance(model, str | os.PathLike):
+            return _read_file(file_of(OPERATION, model))
+        return _read_object(model)
 
 
 def _read_object(model: Any) -> Graph:
@@ -162,7 +165,7 @@ def _read_object(model: Any) -> Graph:
         raise ModelError(
             f"{OPERATION}: Keras cannot describe the model {shown(model.name)}: {shown(str(error))}"
         ) from error
-    return _Reader().read(serialized, _ObjectSource(model))
+    return _Reader().read(serialized, ObjectSource(model))
 
 
 def _read_file(file: Path) -> Graph:
@@ -182,114 +185,9 @@ def _read_file(file: Path) -> Graph:
         config = read_entry(OPERATION, archive, "config.json", STRUCTURE_BYTES)
         serialized = parse_json(OPERATION, "config.json", config)
         data = read_entry(OPERATION, archive, "model.weights.h5", FILE_BYTES)
-    with _hdf5_errors(), h5py.File(io.BytesIO(data), "r") as weights:
-        source = _FileSource(weights, Budget(OPERATION, len(data)))
+    with hdf5_errors(), h5py.File(io.BytesIO(data), "r") as weights:
+        source = FileSource(weights, Budget(OPERATION, len(data)))
         return _Reader().read(serialized, source)
-
-
-# ------------------------------------------------------------------ where weights are
-
-
-class _Source(Protocol):
-    """A layer or a model where its weights are."""
-
-    def inner(self, key: str, name: str) -> _Source:
-        """Return a layer of a model: by its place in a file, or by its name."""
-
-    def weights(self) -> list[Array]:
-        """Return the weights of a layer, in Keras' order."""
-
-
-class _ObjectSource:
-    def __init__(self, layer: Any) -> None:
-        self._layer = layer
-
-    def inner(self, key: str, name: str) -> _Source:
-        return _ObjectSource(self._layer.get_layer(name))
-
-    def weights(self) -> list[Array]:
-        if not self._layer.built:
-            raise ModelError(
-                f"{OPERATION}: the layer {shown(self._layer.name)} has no weights yet; build the "
-                "model (model.build((None, H, W, C)))"
-            )
-        return [np.asarray(weight) for weight in self._layer.get_weights()]
-
-
-class _FileSource:
-    def __init__(self, group: h5py.Group, budget: Budget, path: str = "") -> None:
-        self._group = group
-        self._budget = budget
-        self._path = path
-
-    def inner(self, key: str, name: str) -> _Source:
-        return _FileSource(self._group, self._budget, f"{self._path}layers/{key}/")
-
-    def weights(self) -> list[Array]:
-        group = self._group
-        for part in f"{self._path}vars".split("/"):
-            child = _member(group, part, self._path)
-            if child is None:
-                return []
-            group = child
-        return [self._weight(group, str(i)) for i in range(min(len(group), 64))]
-
-    def _weight(self, group: h5py.Group, name: str) -> Array:
-        import h5py
-
-        what = f"the weight {shown(f'{self._path}vars/{name}')}"
-        dataset = _member(group, name, f"{self._path}vars/")
-        if not isinstance(dataset, h5py.Dataset) or dataset.shape is None:
-            raise ModelError(f"{OPERATION}: {what} is not there, or is no array")
-        sizes = check_dims(OPERATION, what, dataset.shape)
-        if dataset.dtype != np.dtype("<f4"):
-            raise ModelError(
-                f"{OPERATION}: {what} is {dataset.dtype}; float32 is read. Save the model with "
-                "float32 weights"
-            )
-        # As Keras writes them. What is in other files, put together from others, compressed or
-        # left out to be filled in, may be larger than what is there.
-        stored_bytes = dataset.id.get_storage_size()
-        if (
-            dataset.is_virtual
-            or dataset.external
-            or dataset.chunks is not None
-            or stored_bytes != dataset.size * 4
-        ):
-            raise ModelError(
-                f"{OPERATION}: {what} has the shape {sizes}, but its numbers do not lie in the "
-                f"file as they are ({stored_bytes} bytes do); save the model with Keras"
-            )
-        self._budget.spend(stored_bytes, what)
-        return np.asarray(dataset[()], np.float32)
-
-
-def _member(group: h5py.Group, name: str, path: str) -> Any:
-    """Return what a group holds under a name, or None; links are not followed."""
-    import h5py
-
-    if not isinstance(group, h5py.Group):
-        raise ModelError(f"{OPERATION}: {shown(path)} in the weights is not a group")
-    kind = group.get(name, getclass=True, getlink=True)
-    if kind is None:
-        return None
-    if kind is not h5py.HardLink:
-        raise ModelError(
-            f"{OPERATION}: {shown(path + name)} in the weights is a link to another place; links "
-            "are not followed"
-        )
-    return group[name]
-
-
-@contextmanager
-def _hdf5_errors() -> Iterator[None]:
-    """Say of h5py's errors, which are of many kinds, what they mean here."""
-    try:
-        yield
-    except AttarError:
-        raise
-    except (OSError, RuntimeError, LookupError, ValueError, TypeError, OverflowError) as error:
-        raise ModelError(f"{OPERATION}: the weights are damaged: {shown(str(error))}") from error
 
 
 # ------------------------------------------------------------------ how layers are joined
@@ -300,11 +198,17 @@ class _Answer(NamedTuple):
     shape: Shape
 
 
+class _Part(NamedTuple):
+    name: str
+    layer: Layer
+    weights: list[Array]
+
+
 class _Call(NamedTuple):
     """A layer applied: who, where in the file, and to what."""
 
     entry: dict[str, Any]
-    source: _Source
+    source: Source
     arguments: list[Any]
     inputs: list[tuple[str, int]]
 
@@ -312,10 +216,10 @@ class _Call(NamedTuple):
 class _Reader:
     def __init__(self) -> None:
         self._assembly = Assembly(OPERATION)
-        self._made: dict[tuple[str, str], Layer] = {}
+        self._made: dict[tuple[str, str], list[_Part]] = {}
         self._calls = 0
 
-    def read(self, serialized: dict[str, Any], source: _Source) -> Graph:
+    def read(self, serialized: dict[str, Any], source: Source) -> Graph:
         """Return the graph of a serialized model."""
         self._check_model(serialized)
         shape = self._input_shape(serialized)
@@ -341,14 +245,11 @@ class _Reader:
         return self._shape(config["build_input_shape"])
 
     def _shape(self, shape: Any) -> Shape:
-        try:
-            return (None, *read_shape("the model", "the input's shape", shape)[1:])
-        except AttarError as error:
-            raise ModelError(f"{OPERATION}: {error}") from error
+        return (None, *read_shape("the model", "the input's shape", shape)[1:])
 
     # ------------------------------------------------------------------ models
 
-    def _model(self, serialized: dict[str, Any], source: _Source, x: _Answer, path: str) -> _Answer:
+    def _model(self, serialized: dict[str, Any], source: Source, x: _Answer, path: str) -> _Answer:
         if path.count("/") > DEPTH:
             raise self._too_deep()
         self._check_model(serialized)
@@ -372,8 +273,8 @@ class _Reader:
             )
 
     def _with_sources(
-        self, entries: list[Any], source: _Source
-    ) -> Iterator[tuple[dict[str, Any], _Source]]:
+        self, entries: list[Any], source: Source
+    ) -> Iterator[tuple[dict[str, Any], Source]]:
         """Pair entries with their weights: the second Conv2D of a model is ``conv2d_1`` there."""
         counts: dict[str, int] = {}
         names: set[str] = set()
@@ -392,7 +293,7 @@ class _Reader:
     def _functional(
         self,
         config: dict[str, Any],
-        entries: list[tuple[dict[str, Any], _Source]],
+        entries: list[tuple[dict[str, Any], Source]],
         x: _Answer,
         path: str,
     ) -> _Answer:
@@ -420,7 +321,7 @@ class _Reader:
         return answers[end]
 
     def _calls_of(
-        self, entries: list[tuple[dict[str, Any], _Source]]
+        self, entries: list[tuple[dict[str, Any], Source]]
     ) -> dict[tuple[str, int], _Call]:
         calls: dict[tuple[str, int], _Call] = {}
         for entry, source in entries:
@@ -434,7 +335,7 @@ class _Reader:
                 calls[name, i] = self._call(entry, source, node)
         return calls
 
-    def _call(self, entry: dict[str, Any], source: _Source, node: dict[str, Any]) -> _Call:
+    def _call(self, entry: dict[str, Any], source: Source, node: dict[str, Any]) -> _Call:
         for key, value in _dict(node, "kwargs").items():
             if value not in (None, False):
                 raise self._refusal(entry, f"is called with {shown(key)}={shown(value)}")
@@ -492,7 +393,7 @@ class _Reader:
         return self._assembly.refusal(where, problem, advice)
 
     def _apply(
-        self, entry: dict[str, Any], source: _Source, arguments: Sequence[Any], path: str
+        self, entry: dict[str, Any], source: Source, arguments: Sequence[Any], path: str
     ) -> _Answer:
         self._calls += 1
         if self._calls > LAYERS:
@@ -506,29 +407,45 @@ class _Reader:
             if len(arguments) != 1:
                 raise self._refusal(entry, f"takes {len(arguments)} inputs", "one is accepted")
             return self._model(entry, source, inputs[0], f"{path}{name}/")
-        key = (path, name)
-        weights = None
         if _is_operation(entry):
             layer, inputs = self._operation(entry, arguments)
-        elif key in self._made:
-            layer = self._made[key]
+            parts = [_Part(name, layer, [])]
         else:
-            layer = self._made[key] = self._layer(entry)
-            weights = source.weights()
-            if len(weights) != len(layer.weight_names()):
-                raise self._refusal(
-                    entry,
-                    f"has {len(weights)} weights; it needs {len(layer.weight_names())} "
-                    f"({', '.join(layer.weight_names()) or 'none'})",
-                    "build the model, and save it again",
-                )
-        if len(inputs) != 1 and not layer.merges:
-            raise self._refusal(entry, f"takes {len(inputs)} inputs", "one is accepted")
-        self._check_axis(entry, layer, inputs[0])
-        node = self._assembly.add(
-            layer, name, [x.node for x in inputs], [x.shape for x in inputs], weights
-        )
-        return _Answer(node, self._assembly.shapes[node])
+            key = (path, name)
+            if key not in self._made:
+                self._made[key] = self._parts(entry, source)
+            parts = self._made[key]
+        for part in parts:
+            if len(inputs) != 1 and not part.layer.merges:
+                raise self._refusal(entry, f"takes {len(inputs)} inputs", "one is accepted")
+            self._check_axis(entry, part.layer, inputs[0])
+            nodes, shapes = [x.node for x in inputs], [x.shape for x in inputs]
+            node = self._assembly.add(part.layer, part.name, nodes, shapes, part.weights)
+            inputs = [_Answer(node, self._assembly.shapes[node])]
+        return inputs[0]
+
+    def _parts(self, entry: dict[str, Any], source: Source) -> list[_Part]:
+        """Return the layers that one of Keras becomes, with their weights; mostly one."""
+        kept = self._arguments(entry)
+        weights = source.weights()
+        try:
+            match entry["class_name"]:
+                case "Normalization":
+                    return _normalization(_name(entry), kept, weights)
+                case "SeparableConv2D":
+                    return _separable(_name(entry), kept, weights)
+                case kind:
+                    layer: Layer = getattr(layers, kind)(**kept)
+        except (AttarError, TypeError, ValueError, OverflowError) as error:
+            raise self._refusal(entry, f"cannot be made: {shown(str(error))}") from error
+        if len(weights) != len(layer.weight_names()):
+            raise self._refusal(
+                entry,
+                f"has {len(weights)} weights; it needs {len(layer.weight_names())} "
+                f"({', '.join(layer.weight_names()) or 'none'})",
+                "build the model, and save it again",
+            )
+        return [_Part(_name(entry), layer, weights)]
 
     def _operation(
         self, entry: dict[str, Any], arguments: Sequence[Any]
@@ -558,7 +475,8 @@ class _Reader:
             f"read, and {', '.join(sorted(_ACTIVATIONS))}",
         )
 
-    def _layer(self, entry: dict[str, Any]) -> Layer:
+    def _arguments(self, entry: dict[str, Any]) -> dict[str, Any]:
+        """Return the arguments of a layer of Keras that matter, all others known not to."""
         kind, config = entry.get("class_name"), _dict(entry, "config")
         if not _is_kerass(entry):
             raise self._refusal(
@@ -566,12 +484,13 @@ class _Reader:
                 "is a class of its own, not of Keras",
                 "replace it with layers of Keras, or cut the model before it",
             )
-        if kind not in _LAYERS:
+        known = _LAYERS | _COMPOSED
+        if kind not in known:
             raise self._refusal(
                 entry,
                 "cannot be taken over",
                 "cut the model before it (keras.Model(inputs, layer.output)), or replace it; "
-                f"taken over are {', '.join(_LAYERS)}",
+                f"taken over are {', '.join(sorted(known))}",
             )
         self._check_dtype(entry, config.get("dtype"))
         kept: dict[str, Any] = {}
@@ -581,7 +500,7 @@ class _Reader:
                     raise self._refusal(
                         entry, f"has data_format={shown(value)}", "build it with 'channels_last'"
                     )
-            elif key in _LAYERS[kind]:
+            elif key in known[kind]:
                 kept[key] = value
             elif not _WITHOUT_EFFECT.fullmatch(key) and value not in (None, False):
                 raise self._refusal(
@@ -593,11 +512,7 @@ class _Reader:
                 f"has the activation {shown(kept['activation'].get('class_name'))}",
                 "give it as a layer of its own",
             )
-        try:
-            layer: Layer = getattr(layers, kind)(**kept)
-        except (AttarError, TypeError, ValueError, OverflowError) as error:
-            raise self._refusal(entry, f"cannot be made: {shown(str(error))}") from error
-        return layer
+        return kept
 
     def _check_axis(self, entry: dict[str, Any], layer: Layer, x: _Answer) -> None:
         if not isinstance(layer, layers.BatchNormalization):
@@ -614,6 +529,34 @@ class _Reader:
             raise self._refusal(
                 entry, f"computes in {shown(dtype)}", "build it with dtype='float32'"
             )
+
+
+def _separable(name: str, kept: dict[str, Any], weights: list[Array]) -> list[_Part]:
+    """Filter each channel on its own, and then all of them pixel by pixel."""
+    last = {key: kept.pop(key, None) for key in ("filters", "activation")}
+    use_bias = kept.pop("use_bias", True)
+    depthwise, *pointwise = weights
+    return [
+        _Part(f"{name}/depthwise", layers.DepthwiseConv2D(**kept, use_bias=False), [depthwise]),
+        _Part(name, layers.Conv2D(**last, kernel_size=1, use_bias=use_bias), pointwise),
+    ]
+
+
+def _normalization(name: str, kept: dict[str, Any], weights: list[Array]) -> list[_Part]:
+    """Subtract the mean and divide by the deviation, or the inverse."""
+    if kept.get("axis", -1) not in (-1, [-1], [3], 3):
+        raise ValueError(f"axis must be -1, got {shown(kept['axis'])}")
+    if kept.get("mean") is None:
+        mean, variance = (np.array(weight, np.float64).ravel() for weight in weights[:2])
+    else:
+        mean, variance = (np.ravel(np.array(kept[k], np.float64)) for k in ("mean", "variance"))
+    deviation = np.maximum(np.sqrt(variance), 1e-7)  # keras.backend.epsilon()
+    if kept.get("invert"):
+        scale, offset = deviation, mean
+    else:
+        scale, offset = 1 / deviation, -mean / deviation
+    numbers = [array.tolist() if array.size > 1 else array.item() for array in (scale, offset)]
+    return [_Part(name, layers.Rescaling(*numbers), [])]
 
 
 _TENSOR = object()  # in the arguments of a call: the next of its inputs

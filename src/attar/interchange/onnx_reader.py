@@ -13,6 +13,7 @@ from attar import layers
 from attar.arrays import Array
 from attar.errors import ArgumentError, ModelError
 from attar.graph import Graph
+from attar.interchange.assembly import taking_over
 from attar.interchange.channels_first import (
     NCHW,
     NHWC,
@@ -95,8 +96,8 @@ def read(path: str | os.PathLike[str], *, layout: Literal["NCHW", "NHWC"] | None
         ) from error
     budget = Budget(OPERATION, len(data))
     del data
-    reader = _Reader(model, Tensors(OPERATION, file.parent, budget), budget)
-    return reader.read(layout)
+    with taking_over(OPERATION):
+        return _Reader(model, Tensors(OPERATION, file.parent, budget), budget).read(layout)
 
 
 class _Operator:

@@ -13,9 +13,10 @@ from typing import Any
 
 from attar import layers
 from attar.arrays import Array
-from attar.errors import AttarError, ModelError
+from attar.errors import ModelError
 from attar.files import atomic_path
 from attar.graph import Graph, Node
+from attar.interchange.assembly import taking_over
 from attar.interchange.limits import LAYERS, STRUCTURE_BYTES, file_of, parse_json, shown, shown_path
 
 __all__ = ["read", "write"]
@@ -108,12 +109,8 @@ def read(path: str | os.PathLike[str]) -> Graph:
             f"load: {shown_path(file)} has version {shown(architecture.get('version'))} of the "
             f"format; this release reads version {VERSION}"
         )
-    try:
+    with taking_over("load"):
         return _graph(architecture, tensors)
-    except ModelError:
-        raise
-    except AttarError as error:
-        raise ModelError(f"load: {error}") from error
 
 
 def _contents(file: Path) -> tuple[dict[str, str], dict[str, Array]]:

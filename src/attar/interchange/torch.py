@@ -14,6 +14,7 @@ from attar import layers
 from attar.arrays import Array
 from attar.errors import ModelError
 from attar.graph import Graph
+from attar.interchange.assembly import taking_over
 from attar.interchange.channels_first import (
     NCHW,
     UNKNOWN,
@@ -23,7 +24,8 @@ from attar.interchange.channels_first import (
 )
 from attar.interchange.limits import shown
 from attar.layers import Layer
-from attar.layers.base import Shape, read_shape
+from attar.layers.arguments import read_shape
+from attar.layers.base import Shape
 
 if TYPE_CHECKING:
     import torch
@@ -76,7 +78,7 @@ def read(module: torch.nn.Module, input_shape: Sequence[int | None] | None = Non
     if not isinstance(module, torch.nn.Module):
         raise ModelError(f"{OPERATION}: takes a torch.nn.Module, got {type(module).__name__}")
     _check_tensors(module)
-    with _evaluating(module):
+    with taking_over(OPERATION), _evaluating(module):
         graph = _traced(module)
         reader = _Reader(graph.owning_module or module)
         start = reader.start(*_input(graph, reader.module, input_shape))
@@ -127,7 +129,7 @@ def _input(
 ) -> tuple[Shape, tuple[int, ...]]:
     channels, axes = _first_channels(graph, module)
     if input_shape is not None:
-        shape = read_shape(OPERATION, "input_shape", (None, *input_shape))
+        shape = read_shape("the module", "input_shape", (None, *input_shape))
         if len(shape) not in (2, 4):
             raise ModelError(
                 f"{OPERATION}: input_shape must be (H, W, C), or (features,), got "
@@ -509,8 +511,13 @@ def _same(r: _Reader, where: str, name: str, input: Value, *_: Any, **__: Any) -
     return input
 
 
-def _dropout(r: _Reader, where: str, name: str, input: Value, *_: Any, **__: Any) -> Value:
-    return r.activation(name, input, layers.Dropout(0.5))
+def _dropout(
+    r: _Reader, where: str, name: str, input: Value, p: float = 0.5, training: bool = True,
+    inplace: bool = False,
+) -> Value:  # fmt: skip
+    if training:
+        raise r.refusal(where, "drops at random in evaluation too", "pass training=self.training")
+    return r.activation(name, input, layers.Dropout(p))
 
 
 def _arithmetic(symbol: str, merging: Callable[[], Layer] | None) -> Handler:
