@@ -102,6 +102,7 @@ class DirectConv {
             conv_source(in_, in_.image(n), box, conv_.x.stride, pixel_, scratch.source);
         TileJob<T> job{};
         job.step = conv_.x.stride * source.pixel_stride;
+        job.row_step = conv_.y.stride * source.row_stride;
         job.relu = conv_.relu;
         fill_runs(source, scratch.offsets, job);
         if (Reduce::divides)
@@ -114,6 +115,8 @@ class DirectConv {
                     piece.columns.begin * out_.x_stride;
             if (pool_.kind == PoolKind::none)
                 filter(source, piece, p, job, to);
+            else if (pooled_in_tiles(pool_) && piece.whole(pool_))
+                filter_and_pool_in_registers(source, piece, p, job, to);
             else
                 filter_and_pool(source, piece, p, job, scratch, to);
         }
@@ -139,9 +142,20 @@ class DirectConv {
         job.to_step = out_.x_stride;
         job.filters = panels_.filters(p);
         for (int64_t y = 0; y < piece.rows.size(); ++y) {
-            job.pixels = source.data + y * conv_.y.stride * source.row_stride;
+            job.pixels = source.data + y * job.row_step;
             job.to = to + (piece.rows.begin + y) * out_.y_stride;
             run_tiles(job, piece.columns.size(), panels_.vectors(p));
+        }
+    }
+
+    void filter_and_pool_in_registers(const Source<T>& source, const Piece& piece, int64_t p,
+                                      TileJob<T> job, T* to) const {
+        job.to_step = out_.x_stride;
+        job.filters = panels_.filters(p);
+        for (int64_t o = 0; o < piece.rows.size(); ++o) {
+            job.pixels = source.data + 2 * o * job.row_step;
+            job.to = to + (piece.rows.begin + o) * out_.y_stride;
+            run_pooled_tiles<Reduce>(job, piece.columns.size(), panels_.vectors(p));
         }
     }
 
@@ -177,7 +191,7 @@ class DirectConv {
         if (row >= 0) {
             const int64_t left = piece.inside_x.begin - piece.conv_x;
             written = {left * width, (left + piece.inside_x.size()) * width};
-            job.pixels = source.data + row * conv_.y.stride * source.row_stride;
+            job.pixels = source.data + row * job.row_step;
             job.to = slot + written.begin;
             run_tiles(job, piece.inside_x.size(), panels_.vectors(p));
         }

@@ -18,12 +18,12 @@ DTYPES = [np.float32, np.float64]
 DIRECT_TOLERANCE = {np.float32: 1e-6, np.float64: 2e-15}
 # A tile shares its errors: largest error relative to the largest such sum of the map.
 WINOGRAD_TOLERANCE = {
-    ("WINOGRAD2", np.float32): 1e-6, ("WINOGRAD2", np.float64): 2e-15,
-    ("WINOGRAD4", np.float32): 2e-6, ("WINOGRAD4", np.float64): 4e-15,
+    ("WINOGRAD2", np.float32): 1e-6, ("WINOGRAD2", np.float64): 4e-15,
+    ("WINOGRAD4", np.float32): 2e-6, ("WINOGRAD4", np.float64): 8e-15,
 }  # fmt: skip
-# Root of the mean squared error of a layer of 256 channels, relative to that of its answer. Measured
-# were 6.0e-7, 4.3e-7 and 1.3e-6; 8.5e-7, 5.9e-7 and 1.8e-6 for 512 channels; and 3.1e-7, 2.3e-7 and
-# 7.0e-7 for 64.
+# Root of the mean squared error of a layer of 256 channels, relative to that of its answer.
+# Measured: 6.0e-7, 4.3e-7 and 1.3e-6. For 64 channels 3.1e-7, 2.3e-7 and 7.0e-7; for 512 channels
+# 8.5e-7, 5.9e-7 and 1.8e-6.
 RMS_ERROR = {"DIRECT": 8e-7, "WINOGRAD2": 6e-7, "WINOGRAD4": 1.6e-6}
 
 CHANNELS = [(1, 1), (3, 5), (5, 16), (16, 17), (17, 63), (63, 64), (64, 100), (100, 3), (3, 64)]
