@@ -38,10 +38,11 @@ class DirectConv {
         const int64_t wanted = tasks_per_thread * get_num_threads();
         const int64_t alike = in.n * conv.groups;
         columns_ = ceil_div(source_size(min(4, pool.y.out), pool.x.out), source_bytes);
-        columns_ = max(1, min(columns_, pool.x.out * pool.x.stride / tile_pixels));
+        columns_ = min(columns_, pool.x.out * pool.x.stride / tile_pixels);
+        columns_ = max(1, min(columns_, worthwhile(conv.x, pool.x)));
         rows_ = ceil_div(source_size(pool.y.out, largest(pool.x.out, columns_)), source_bytes);
         rows_ = max(rows_, min(pool.y.out / 4, ceil_div(wanted, alike * columns_ * panels_.count())));
-        rows_ = max(1, min(rows_, pool.y.out));
+        rows_ = max(1, min(rows_, worthwhile(conv.y, pool.y)));
         shares_ = min(panels_.count(), ceil_div(wanted, alike * columns_ * rows_));
     }
 
@@ -65,6 +66,12 @@ class DirectConv {
 
   private:
     static constexpr int64_t L = lanes<T>;
+
+    // Parts whose windows, dilated ones above all, do not copy more of their neighbours' inputs than
+    // of their own.
+    static int64_t worthwhile(const Axis& conv, const Axis& pool) {
+        return min(pool.out, pool.out * pool.stride * conv.stride / conv.extent());
+    }
 
     static int64_t largest(int64_t size, int64_t parts) { return ceil_div(size, parts); }
 

@@ -64,6 +64,7 @@ CASES = {
     "3x3 stride 2 of 256": Case((1, 8, 33, 256), (3, 3, 256, 16), strides=(2, 2)),
     "3x3 of 512": Case((1, 5, 16, 512), (3, 3, 512, 16)),
     "3x3 dilated": Case((1, 15, 16, 6), (3, 3, 6, 20), ((2, 2), (3, 3)), dilations=(2, 3)),
+    "3x3 far apart": Case((1, 20, 21, 6), (3, 3, 6, 20), ((9, 9), (9, 9)), dilations=(9, 9)),
     "3x3 uneven padding": Case((1, 8, 9, 5), (3, 3, 5, 18), ((0, 2), (2, 0))),
     "3x3 window of padding": Case((1, 2, 3, 5), (3, 3, 5, 18), ((2, 2), (2, 2))),
     "2x5": Case((1, 11, 12, 7), (2, 5, 7, 16), ((1, 0), (2, 2)), (1, 2)),
@@ -239,6 +240,13 @@ def test_a_batch_is_its_images(path):
         np.testing.assert_array_equal(together[i : i + 1], alone)
 
 
+@pytest.mark.parametrize("path", PATHS)
+def test_an_empty_batch_is_empty(path):
+    case = Case((0, 12, 11, 33), (3, 3, 33, 20))
+    x, f, bias = operands(case.shape, case.filters, np.float32)
+    assert convolve(path, x, f, bias, case.axes).shape == (0, 12, 11, 20)
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 @pytest.mark.parametrize("path", PATHS)
 def test_where_numbers_that_are_not_finite_spread(path, value):
@@ -360,6 +368,9 @@ def test_what_does_not_fit_is_refused():
     with refused("output with adjacent channels"):
         out = np.empty((1, 8, 8, 32), np.float32)[..., ::2]
         convolve("DIRECT", x, f, bias, case.axes, out=out)
+    far = [axis._replace(dilation=2**35, pad_before=2**35, pad_after=2**35) for axis in case.axes]
+    with refused("reach too far"):
+        convolve("DIRECT", x, f, bias, far)
     with refused("dtype"):
         convolve("DIRECT", x.astype(np.float64), f, bias, case.axes)
     with refused("float32 or float64"):
