@@ -27,6 +27,13 @@ ConvPath path_of(const std::string& name) {
     throw nb::value_error("PackedConvolution: an unknown path");
 }
 
+// Inputs from the first to the last that any output looks at: padding may be beyond all memory.
+double reach(const Axis& conv, const Axis& pool) {
+    const double map = double(pool.out - 1) * double(pool.stride) +
+                       double(pool.window - 1) * double(pool.dilation);
+    return map * double(conv.stride) + double(conv.window - 1) * double(conv.dilation) + 1;
+}
+
 // The sizes of images without any memory.
 template <class T>
 Images<T> dense(int64_t n, int64_t height, int64_t width, int64_t channels) {
@@ -71,8 +78,10 @@ class PackedFilters {
                 "PackedConvolution: the channels do not fit the filters");
         require(out.channels == conv_.filter_count,
                 "PackedConvolution: the output does not fit the filters");
-        require(out.c_stride == 1 || out.channels == 1,
+        require(out.n == 0 || out.c_stride == 1 || out.channels == 1,
                 "PackedConvolution: expected an output with adjacent channels");
+        require(reach(y, pool.y) * reach(x, pool.x) * double(in.channels) <= double(largest) * 1024,
+                "PackedConvolution: the windows reach too far");
         if (path_ != ConvPath::direct) require_winograd(in, y, x, pool);
         Convolution<T> conv = conv_;
         conv.y = y;
@@ -108,7 +117,7 @@ class PackedFilters {
   private:
     static void require_winograd(const Images<const T>& in, const Axis& y, const Axis& x,
                                  const Pool& pool) {
-        require(in.c_stride == 1 || in.channels == 1,
+        require(in.n == 0 || in.c_stride == 1 || in.channels == 1,
                 "PackedConvolution: Winograd's transforms take an input with adjacent channels");
         require(y.stride == 1 && x.stride == 1 && y.dilation == 1 && x.dilation == 1,
                 "PackedConvolution: Winograd's transforms take no strides and dilations");

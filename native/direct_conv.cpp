@@ -38,10 +38,11 @@ class DirectConv {
         const int64_t wanted = tasks_per_thread * get_num_threads();
         const int64_t alike = in.n * conv.groups;
         columns_ = ceil_div(source_size(min(4, pool.y.out), pool.x.out), source_bytes);
-        columns_ = max(1, min(columns_, pool.x.out * pool.x.stride / tile_pixels));
+        columns_ = min(columns_, pool.x.out * pool.x.stride / tile_pixels);
+        columns_ = max(1, min(columns_, worthwhile(conv.x, pool.x)));
         rows_ = ceil_div(source_size(pool.y.out, largest(pool.x.out, columns_)), source_bytes);
         rows_ = max(rows_, min(pool.y.out / 4, ceil_div(wanted, alike * columns_ * panels_.count())));
-        rows_ = max(1, min(rows_, pool.y.out));
+        rows_ = max(1, min(rows_, worthwhile(conv.y, pool.y)));
         shares_ = min(panels_.count(), ceil_div(wanted, alike * columns_ * rows_));
     }
 
@@ -65,6 +66,12 @@ class DirectConv {
 
   private:
     static constexpr int64_t L = lanes<T>;
+
+    // Parts whose windows, dilated ones above all, do not copy more of their neighbours' inputs than
+    // of their own.
+    static int64_t worthwhile(const Axis& conv, const Axis& pool) {
+        return min(pool.out, pool.out * pool.stride * conv.stride / conv.extent());
+    }
 
     static int64_t largest(int64_t size, int64_t parts) { return ceil_div(size, parts); }
 
@@ -102,6 +109,7 @@ class DirectConv {
             conv_source(in_, in_.image(n), box, conv_.x.stride, pixel_, scratch.source);
         TileJob<T> job{};
         job.step = conv_.x.stride * source.pixel_stride;
+        job.row_step = conv_.y.stride * source.row_stride;
         job.relu = conv_.relu;
         fill_runs(source, scratch.offsets, job);
         if (Reduce::divides)
@@ -114,6 +122,8 @@ class DirectConv {
                     piece.columns.begin * out_.x_stride;
             if (pool_.kind == PoolKind::none)
                 filter(source, piece, p, job, to);
+            else if (pooled_in_tiles(pool_) && piece.whole(pool_))
+                filter_and_pool_in_registers(source, piece, p, job, to);
             else
                 filter_and_pool(source, piece, p, job, scratch, to);
         }
@@ -139,9 +149,20 @@ class DirectConv {
         job.to_step = out_.x_stride;
         job.filters = panels_.filters(p);
         for (int64_t y = 0; y < piece.rows.size(); ++y) {
-            job.pixels = source.data + y * conv_.y.stride * source.row_stride;
+            job.pixels = source.data + y * job.row_step;
             job.to = to + (piece.rows.begin + y) * out_.y_stride;
             run_tiles(job, piece.columns.size(), panels_.vectors(p));
+        }
+    }
+
+    void filter_and_pool_in_registers(const Source<T>& source, const Piece& piece, int64_t p,
+                                      TileJob<T> job, T* to) const {
+        job.to_step = out_.x_stride;
+        job.filters = panels_.filters(p);
+        for (int64_t o = 0; o < piece.rows.size(); ++o) {
+            job.pixels = source.data + 2 * o * job.row_step;
+            job.to = to + (piece.rows.begin + o) * out_.y_stride;
+            run_pooled_tiles<Reduce>(job, piece.columns.size(), panels_.vectors(p));
         }
     }
 
@@ -177,7 +198,7 @@ class DirectConv {
         if (row >= 0) {
             const int64_t left = piece.inside_x.begin - piece.conv_x;
             written = {left * width, (left + piece.inside_x.size()) * width};
-            job.pixels = source.data + row * conv_.y.stride * source.row_stride;
+            job.pixels = source.data + row * job.row_step;
             job.to = slot + written.begin;
             run_tiles(job, piece.inside_x.size(), panels_.vectors(p));
         }

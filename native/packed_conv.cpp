@@ -26,6 +26,7 @@ void pack(ConvPath path, const Convolution<T>& conv, T* packed) {
 template <class T>
 void convolve(ConvPath path, const T* packed, const Images<const T>& in, const Images<T>& out,
               const Convolution<T>& conv, const Pool& pool) {
+    if (in.n == 0) return;
     switch (path) {
         case ConvPath::winograd2: return winograd_conv<2>(packed, in, out, conv, pool);
         case ConvPath::winograd4: return winograd_conv<4>(packed, in, out, conv, pool);

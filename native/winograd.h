@@ -4,8 +4,9 @@
 //
 // A tile of (M + 2) x (M + 2) inputs and the filter are evaluated as polynomials at M + 1 points
 // and at infinity, multiplied there, and interpolated. Points decide how rounding errors grow. For
-// M = 4 the common choice is 0, 1, -1, 2, -2. With 0, +-sqrt(1/2), +-sqrt(2) the errors are a
-// quarter of that, and the transforms are as short, since the squares multiply to 1.
+// M = 4 the common choice is 0, 1, -1, 2, -2. With 0, +-sqrt(1/2), +-sqrt(2) errors are half as
+// large, the largest of them a quarter, and the transforms are as short, since the squares multiply
+// to 1.
 #pragma once
 
 #include "simd.h"

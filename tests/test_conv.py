@@ -18,12 +18,12 @@ DTYPES = [np.float32, np.float64]
 DIRECT_TOLERANCE = {np.float32: 1e-6, np.float64: 2e-15}
 # A tile shares its errors: largest error relative to the largest such sum of the map.
 WINOGRAD_TOLERANCE = {
-    ("WINOGRAD2", np.float32): 1e-6, ("WINOGRAD2", np.float64): 2e-15,
-    ("WINOGRAD4", np.float32): 2e-6, ("WINOGRAD4", np.float64): 4e-15,
+    ("WINOGRAD2", np.float32): 1e-6, ("WINOGRAD2", np.float64): 4e-15,
+    ("WINOGRAD4", np.float32): 2e-6, ("WINOGRAD4", np.float64): 8e-15,
 }  # fmt: skip
-# Root of the mean squared error of a layer of 256 channels, relative to that of its answer. Measured
-# were 6.0e-7, 4.3e-7 and 1.3e-6; 8.5e-7, 5.9e-7 and 1.8e-6 for 512 channels; and 3.1e-7, 2.3e-7 and
-# 7.0e-7 for 64.
+# Root of the mean squared error of a layer of 256 channels, relative to that of its answer.
+# Measured: 6.0e-7, 4.3e-7 and 1.3e-6. For 64 channels 3.1e-7, 2.3e-7 and 7.0e-7; for 512 channels
+# 8.5e-7, 5.9e-7 and 1.8e-6.
 RMS_ERROR = {"DIRECT": 8e-7, "WINOGRAD2": 6e-7, "WINOGRAD4": 1.6e-6}
 
 CHANNELS = [(1, 1), (3, 5), (5, 16), (16, 17), (17, 63), (63, 64), (64, 100), (100, 3), (3, 64)]
@@ -64,6 +64,7 @@ CASES = {
     "3x3 stride 2 of 256": Case((1, 8, 33, 256), (3, 3, 256, 16), strides=(2, 2)),
     "3x3 of 512": Case((1, 5, 16, 512), (3, 3, 512, 16)),
     "3x3 dilated": Case((1, 15, 16, 6), (3, 3, 6, 20), ((2, 2), (3, 3)), dilations=(2, 3)),
+    "3x3 far apart": Case((1, 20, 21, 6), (3, 3, 6, 20), ((9, 9), (9, 9)), dilations=(9, 9)),
     "3x3 uneven padding": Case((1, 8, 9, 5), (3, 3, 5, 18), ((0, 2), (2, 0))),
     "3x3 window of padding": Case((1, 2, 3, 5), (3, 3, 5, 18), ((2, 2), (2, 2))),
     "2x5": Case((1, 11, 12, 7), (2, 5, 7, 16), ((1, 0), (2, 2)), (1, 2)),
@@ -239,6 +240,13 @@ def test_a_batch_is_its_images(path):
         np.testing.assert_array_equal(together[i : i + 1], alone)
 
 
+@pytest.mark.parametrize("path", PATHS)
+def test_an_empty_batch_is_empty(path):
+    case = Case((0, 12, 11, 33), (3, 3, 33, 20))
+    x, f, bias = operands(case.shape, case.filters, np.float32)
+    assert convolve(path, x, f, bias, case.axes).shape == (0, 12, 11, 20)
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 @pytest.mark.parametrize("path", PATHS)
 def test_where_numbers_that_are_not_finite_spread(path, value):
@@ -360,6 +368,9 @@ def test_what_does_not_fit_is_refused():
     with refused("output with adjacent channels"):
         out = np.empty((1, 8, 8, 32), np.float32)[..., ::2]
         convolve("DIRECT", x, f, bias, case.axes, out=out)
+    far = [axis._replace(dilation=2**35, pad_before=2**35, pad_after=2**35) for axis in case.axes]
+    with refused("reach too far"):
+        convolve("DIRECT", x, f, bias, far)
     with refused("dtype"):
         convolve("DIRECT", x.astype(np.float64), f, bias, case.axes)
     with refused("float32 or float64"):
