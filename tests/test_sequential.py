@@ -709,6 +709,11 @@ def test_an_answer_goes_where_it_is_wanted():
     assert not strided.base[..., 1::2].any()
     with pytest.raises(errors.ShapeError, match=r"out must have the shape \(2, 8, 10, 4\)"):
         model(x, out=out[:1])
+    tensor = torch.zeros(wanted.shape)
+    assert model(x, out=tensor) is tensor
+    np.testing.assert_array_equal(tensor.numpy(), wanted)
+    with pytest.raises(errors.DTypeError, match="out must be an array, got list"):
+        model(x, out=wanted.tolist())
     same = Sequential([layers.ReLU()])
     with pytest.raises(errors.ArgumentError, match="out must not share memory with an input"):
         same(x, out=x)

@@ -269,10 +269,8 @@ class Sequential:
             return self._apply(x)
         array, give_back = self._read(x)
         plan = self._plan(array.shape, array.dtype)
-        if out is None:
-            return give_back(plan.run(array))
-        plan.run(array, from_caller("Sequential", "out", out)[0])
-        return out
+        result = plan.run(array, out)
+        return give_back(result) if out is None else out
 
     def _apply(self, symbol: Symbol) -> Symbol:
         answers: list[Symbol] = []

@@ -183,7 +183,7 @@ class Layer:
 
     def get_weights(self) -> list[Array]:
         """Return copies of the weights, in Keras' order and layout."""
-        return [self._weights[name].copy() for name in self.weight_names() if self.built]
+        return [weight.copy() for weight in self._weights.values()]
 
     def set_weights(self, weights: Sequence[Any]) -> None:
         """Take over the weights, and build the layer by them if it is not built.
@@ -335,7 +335,8 @@ class Layer:
                 )
         shapes = [array.shape for array in arrays]
         self.build(shapes if self.merges else shapes[0])
-        return received[0][1](self.call(*arrays)) if received else self.call()
+        _, give_back = received[0]
+        return give_back(self.call(*arrays))
 
 
 @dataclass(frozen=True, eq=False)
