@@ -945,6 +945,12 @@ MODELS = {
         ),
         "layers.Conv2D 'conv2d': the answer would have the shape (1, 1073741828, ",
     ),
+    "a number": (lambda: Sequential(5), "takes a list of layers, got 5"),
+    "a number as shape": (lambda: small_model().build(5), "must be a tuple of sizes, got 5"),
+    "a number as a layer's": (
+        lambda: Sequential([layers.ReLU(input_shape=5)]),
+        "input_shape must be a tuple of sizes, got 5",
+    ),
     "a wrong mode": (lambda: Sequential([layers.ReLU(mode=1)]), "there is no argument 'mode'"),
 }
 

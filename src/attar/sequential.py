@@ -89,6 +89,8 @@ class Sequential:
             return
         if isinstance(layers, Layer):
             layers = [layers]
+        if layers is not None and not isinstance(layers, Iterable):
+            raise DTypeError(f"Sequential: takes a list of layers, got {layers!r}")
         for layer in () if layers is None else layers:
             self.add(layer)
 
@@ -206,7 +208,7 @@ class Sequential:
         input_shape : tuple of (int or None)
             With the batch: ``(None, H, W, C)``. Weights that are there already are kept.
         """
-        shape = read_shape("Sequential.build", "input_shape", tuple(input_shape))
+        shape = read_shape("Sequential.build", "input_shape", input_shape)
         self.graph.build(shape)
         self._set_input_shape((None, *shape[1:]))
 

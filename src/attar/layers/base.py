@@ -94,7 +94,8 @@ class Layer:
             )
         self.input_shape_hint: Shape | None = None
         if input_shape is not None:
-            self.input_shape_hint = read_shape(self.where, "input_shape", (None, *input_shape))
+            shape = read_shape(self.where, "input_shape", input_shape)
+            self.input_shape_hint = read_shape(self.where, "input_shape", (None, *shape))
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}{'' if self.built else ', not built'}>"
@@ -174,10 +175,12 @@ class Layer:
         if self.built:
             self._check_shapes(self._weights, shapes)
             return
+        weights: dict[str, Array] = {}
         for name, shape in shapes.items():
             require_room(self.where, f"the weight {name}", shape)
             seed = zlib.crc32(f"{self.name}/{name}".encode())
-            self._weights[name] = self.weight_initializer(name)(shape, seed)
+            weights[name] = self.weight_initializer(name)(shape, seed)
+        self._weights = weights
         self.built = True
         self.revision += 1
 
