@@ -159,15 +159,16 @@ ATTAR_INLINE Vec<T> pinned(Vec<T> v) {
 }
 
 // a > b ? a : b, which is b where either is NaN. As one instruction: compilers make two of the
-// comparison where vectors are 64 bytes wide.
+// comparison where vectors are 64 bytes wide. With a mask of ones, since GCC 12 warns of the operand
+// that its header leaves undefined.
 template <class T>
 ATTAR_INLINE Vec<T> larger(Vec<T> a, Vec<T> b) {
 #if defined(__AVX512F__)
     if constexpr (is_float<T>) {
         if constexpr (sizeof(T) == 4)
-            return (Vec<T>)_mm512_max_ps((__m512)a, (__m512)b);
+            return (Vec<T>)_mm512_mask_max_ps((__m512)a, 0xffff, (__m512)a, (__m512)b);
         else
-            return (Vec<T>)_mm512_max_pd((__m512d)a, (__m512d)b);
+            return (Vec<T>)_mm512_mask_max_pd((__m512d)a, 0xff, (__m512d)a, (__m512d)b);
     }
 #endif
     return a > b ? a : b;

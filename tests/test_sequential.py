@@ -709,6 +709,11 @@ def test_an_answer_goes_where_it_is_wanted():
     assert not strided.base[..., 1::2].any()
     with pytest.raises(errors.ShapeError, match=r"out must have the shape \(2, 8, 10, 4\)"):
         model(x, out=out[:1])
+    tensor = torch.zeros(wanted.shape)
+    assert model(x, out=tensor) is tensor
+    np.testing.assert_array_equal(tensor.numpy(), wanted)
+    with pytest.raises(errors.DTypeError, match="out must be an array, got list"):
+        model(x, out=wanted.tolist())
     same = Sequential([layers.ReLU()])
     with pytest.raises(errors.ArgumentError, match="out must not share memory with an input"):
         same(x, out=x)
@@ -939,6 +944,12 @@ MODELS = {
             numbers((1, 4, 4, 1))
         ),
         "layers.Conv2D 'conv2d': the answer would have the shape (1, 1073741828, ",
+    ),
+    "a number": (lambda: Sequential(5), "takes a list of layers, got 5"),
+    "a number as shape": (lambda: small_model().build(5), "must be a tuple of sizes, got 5"),
+    "a number as a layer's": (
+        lambda: Sequential([layers.ReLU(input_shape=5)]),
+        "input_shape must be a tuple of sizes, got 5",
     ),
     "a wrong mode": (lambda: Sequential([layers.ReLU(mode=1)]), "there is no argument 'mode'"),
 }

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from attar.arrays import Array, check_out, empty_aligned
+from attar.arrays import Array, answer_array, empty_aligned
 from attar.errors import DTypeError, ShapeError
 from attar.geometry import Padding
 from attar.graph import INPUT, Graph, shape_argument
@@ -153,7 +153,7 @@ class Plan:
         )
         self._spare: list[list[Array | None]] = []
 
-    def run(self, x: Array, out: Array | None = None) -> Array:
+    def run(self, x: Array, out: Any = None) -> Array:
         """Compute the model's answer.
 
         Calls from several threads are safe: each has a piece of memory of its own, which is kept
@@ -167,7 +167,7 @@ class Plan:
 
         Returns
         -------
-        Array of `output_shape`.
+        NumPy array of `output_shape`: the memory of `out` where that is given.
 
         Raises
         ------
@@ -179,20 +179,18 @@ class Plan:
             raise DTypeError(f"Plan: made for inputs of {self.dtype}, got {x.dtype}")
         if out is None:
             out = empty_aligned(self.output_shape, self.dtype)
-        else:
-            check_out("Plan", out, self.output_shape, self.dtype, x)
-        if not out.size:
-            return out
-        answer = out if out.flags.c_contiguous else np.empty(out.shape, out.dtype)
-        try:
-            maps = self._spare.pop()
-        except IndexError:
-            maps = self._maps()
-        self._run(x, answer, maps)
-        self._spare.append(maps)
-        if answer is not out:
-            out[...] = answer
-        return out
+        result = answer_array("Plan", out, self.output_shape, self.dtype, x)
+        if result.size:
+            dense = result if result.flags.c_contiguous else np.empty(result.shape, result.dtype)
+            try:
+                maps = self._spare.pop()
+            except IndexError:
+                maps = self._maps()
+            self._run(x, dense, maps)
+            self._spare.append(maps)
+            if dense is not result:
+                result[...] = dense
+        return result
 
     def _run(self, x: Array, answer: Array, maps: list[Array | None]) -> None:
         done: list[Array] = []

@@ -7,7 +7,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from os import PathLike
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 
@@ -89,6 +89,8 @@ class Sequential:
             return
         if isinstance(layers, Layer):
             layers = [layers]
+        if layers is not None and not isinstance(layers, Iterable):
+            raise DTypeError(f"Sequential: takes a list of layers, got {layers!r}")
         for layer in () if layers is None else layers:
             self.add(layer)
 
@@ -206,7 +208,7 @@ class Sequential:
         input_shape : tuple of (int or None)
             With the batch: ``(None, H, W, C)``. Weights that are there already are kept.
         """
-        shape = read_shape("Sequential.build", "input_shape", tuple(input_shape))
+        shape = read_shape("Sequential.build", "input_shape", input_shape)
         self.graph.build(shape)
         self._set_input_shape((None, *shape[1:]))
 
@@ -269,10 +271,8 @@ class Sequential:
             return self._apply(x)
         array, give_back = self._read(x)
         plan = self._plan(array.shape, array.dtype)
-        if out is None:
-            return give_back(plan.run(array))
-        plan.run(array, from_caller("Sequential", "out", out)[0])
-        return out
+        result = plan.run(array, out)
+        return give_back(result) if out is None else out
 
     def _apply(self, symbol: Symbol) -> Symbol:
         answers: list[Symbol] = []
@@ -495,40 +495,131 @@ class Sequential:
 
     @classmethod
     def from_keras(cls, model: Any) -> Self:
-        """Take over a Keras model, or a ``.keras`` or ``.h5`` file."""
+        """Take over a Keras 3 model, or a ``.keras`` file without importing Keras.
+
+        Parameters
+        ----------
+        model : keras.Model or path
+
+        Raises
+        ------
+        ModelError (a ValueError)
+            A layer cannot be taken over, and what to do; or the file lies about itself.
+        ModelNotFoundError (a FileNotFoundError)
+
+        See Also
+        --------
+        attar.interchange.keras.read : what is taken over.
+        """
         from attar.interchange import keras
 
         return cls(keras.read(model))
 
     @classmethod
     def from_torch(cls, module: Any, input_shape: Any = None) -> Self:
-        """Take over a PyTorch module."""
+        """Take over a PyTorch module, as it is in evaluation. Images become channels last.
+
+        Parameters
+        ----------
+        module : torch.nn.Module
+            That `torch.fx.symbolic_trace` follows, on the CPU.
+        input_shape : tuple of int or None, optional
+            (H, W, C) of its images, in attar's order, where a layer depends on their size.
+
+        Raises
+        ------
+        ModelError (a ValueError)
+            A module or function cannot be taken over, and what to do.
+
+        See Also
+        --------
+        attar.interchange.torch.read : what is taken over.
+        """
         from attar.interchange import torch
 
         return cls(torch.read(module, input_shape))
 
     @classmethod
-    def from_onnx(cls, path: str | PathLike[str]) -> Self:
-        """Take over an ONNX model."""
+    def from_onnx(
+        cls, path: str | PathLike[str], *, layout: Literal["NCHW", "NHWC"] | None = None
+    ) -> Self:
+        """Take over an ONNX model. Images become channels last.
+
+        Parameters
+        ----------
+        path : path
+            Weights in other files must lie in its folder.
+        layout : {"NCHW", "NHWC"}, optional
+            Of the images that the file's model takes, where the file does not tell.
+
+        Raises
+        ------
+        ModelError (a ValueError)
+            A node cannot be taken over, and what to do; or the file lies about itself.
+        ModelNotFoundError (a FileNotFoundError)
+
+        See Also
+        --------
+        attar.interchange.onnx.read : what is taken over.
+        """
         from attar.interchange import onnx
 
-        return cls(onnx.read(path))
+        return cls(onnx.read(path, layout=layout))
 
-    def to_onnx(self, path: str | PathLike[str]) -> None:
-        """Write the model as ONNX."""
+    def to_onnx(
+        self, path: str | PathLike[str], *, layout: Literal["NCHW", "NHWC"] = "NCHW"
+    ) -> None:
+        """Write the model as ONNX, with any number of images in a batch.
+
+        Parameters
+        ----------
+        path : path
+            Replaced as a whole, or left as it was.
+        layout : {"NCHW", "NHWC"}, default "NCHW"
+            Of the images that the file's model takes.
+
+        Raises
+        ------
+        ModelError (a ValueError)
+            A layer has no counterpart in ONNX.
+        """
         from attar.interchange import onnx
 
-        onnx.write(self.graph, self.graph.input_shape, path)
+        onnx.write(self.graph, self.graph.input_shape, path, layout=layout)
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Write the model as safetensors."""
+        """Write layers and weights as safetensors, which holds no code.
+
+        Parameters
+        ----------
+        path : path
+            Replaced as a whole, or left as it was.
+        """
         from attar.interchange import safetensors
 
         safetensors.write(self.graph, path)
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> Self:
-        """Read a model that `save` wrote."""
+        """Read a model that `save` wrote: the same layers, the same weights to the bit.
+
+        Raises
+        ------
+        ModelError (a ValueError)
+            The file is not one of these, or lies about itself.
+        ModelNotFoundError (a FileNotFoundError)
+
+        Examples
+        --------
+        >>> import tempfile, pathlib
+        >>> from attar import Sequential, layers
+        >>> model = Sequential([layers.Input((8, 8, 1)), layers.Conv2D(2, 3), layers.MaxPool2D()])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = pathlib.Path(folder) / "model.safetensors"
+        ...     model.save(path)
+        ...     Sequential.load(path).output_shape
+        (None, 3, 3, 2)
+        """
         from attar.interchange import safetensors
 
         return cls(safetensors.read(path))

@@ -94,7 +94,8 @@ class Layer:
             )
         self.input_shape_hint: Shape | None = None
         if input_shape is not None:
-            self.input_shape_hint = read_shape(self.where, "input_shape", (None, *input_shape))
+            shape = read_shape(self.where, "input_shape", input_shape)
+            self.input_shape_hint = read_shape(self.where, "input_shape", (None, *shape))
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}{'' if self.built else ', not built'}>"
@@ -174,16 +175,18 @@ class Layer:
         if self.built:
             self._check_shapes(self._weights, shapes)
             return
+        weights: dict[str, Array] = {}
         for name, shape in shapes.items():
             require_room(self.where, f"the weight {name}", shape)
             seed = zlib.crc32(f"{self.name}/{name}".encode())
-            self._weights[name] = self.weight_initializer(name)(shape, seed)
+            weights[name] = self.weight_initializer(name)(shape, seed)
+        self._weights = weights
         self.built = True
         self.revision += 1
 
     def get_weights(self) -> list[Array]:
         """Return copies of the weights, in Keras' order and layout."""
-        return [self._weights[name].copy() for name in self.weight_names() if self.built]
+        return [weight.copy() for weight in self._weights.values()]
 
     def set_weights(self, weights: Sequence[Any]) -> None:
         """Take over the weights, and build the layer by them if it is not built.
@@ -335,7 +338,8 @@ class Layer:
                 )
         shapes = [array.shape for array in arrays]
         self.build(shapes if self.merges else shapes[0])
-        return received[0][1](self.call(*arrays)) if received else self.call()
+        _, give_back = received[0]
+        return give_back(self.call(*arrays))
 
 
 @dataclass(frozen=True, eq=False)

@@ -117,7 +117,7 @@ class BatchNormalization(Layer):
         shape = read_shape(self.where, "input_shape", input_shape)
         if len(shape) < 2 or shape[-1] is None:
             raise ShapeError(f"{self.where}: the channels must be known, got the shape {shape}")
-        if self.axis not in (-1, len(shape) - 1) and self.built is False and len(shape) > 2:
+        if self.axis not in (-1, len(shape) - 1):
             raise ArgumentError(
                 f"{self.where}: axis must be that of the channels, the last, got {self.axis} for "
                 f"the shape {shape}"
