@@ -99,7 +99,7 @@ class Scratch {
     }
 
   private:
-    static constexpr size_t kept_bytes = size_t{1} << 20;
+    static constexpr size_t kept_bytes = size_t{8} << 20;
     void* data_ = nullptr;
     size_t size_ = 0;
 };

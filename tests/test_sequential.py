@@ -489,14 +489,18 @@ def test_the_base_of_vgg16_needs_the_least_memory():
     }
     written = [maps[step.layers[-1]] for step in plan]
     neighbours = [a + b for a, b in itertools.pairwise(written[:-1])]
-    assert [step.layers for step in plan][:3] == [
-        ("block1_conv1",), ("block1_conv2", "block1_pool"), ("block2_conv1",),
+    # The maps within the first three blocks are large, and there in bands alone.
+    assert [step.layers for step in plan][:4] == [
+        ("block1_conv1", "block1_conv2", "block1_pool"),
+        ("block2_conv1", "block2_conv2", "block2_pool"),
+        ("block3_conv1", "block3_conv2", "block3_conv3", "block3_pool"),
+        ("block4_conv1",),
     ]  # fmt: skip
-    assert len(plan) == 13
-    # Block 1: 224 × 224 × 64 and, pooled, 112 × 112 × 64.
-    assert plan.memory_bytes == plan.least_bytes == max(neighbours) == 12_845_056 + 3_211_264
+    assert len(plan) == 9
+    # What is left of blocks 1 and 2: 112 × 112 × 64 and 56 × 56 × 128.
+    assert plan.memory_bytes == plan.least_bytes == max(neighbours) == 3_211_264 + 1_605_632
     assert plan.peak_bytes == plan.memory_bytes + plan.workspace_bytes + 7 * 7 * 512 * 4
-    assert plan.unfused_bytes == sum(maps.values()) > 3 * plan.memory_bytes
+    assert plan.unfused_bytes == sum(maps.values()) > 10 * plan.memory_bytes
     # The published numbers of VGG16's base.
     summary = model.summary()
     assert summary.parameters == 14_714_688
@@ -506,7 +510,8 @@ def test_the_base_of_vgg16_needs_the_least_memory():
     assert summary.map_bytes == plan.unfused_bytes
     assert summary.saved_bytes == summary.map_bytes - plan.peak_bytes
     assert [row.layer for row in summary.layers if not row.kept] == [
-        "block1_conv2", "block2_conv2", "block3_conv3", "block4_conv3", "block5_conv3",
+        "block1_conv1", "block1_conv2", "block2_conv1", "block2_conv2",
+        "block3_conv1", "block3_conv2", "block3_conv3", "block4_conv3", "block5_conv3",
     ]  # fmt: skip
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -20,6 +20,7 @@ from attar.layers.pools import AveragePooling2D, MaxPooling2D
 from attar.layers.scaling import BatchNormalization
 from attar.layers.shapes import ZeroPadding2D
 from attar.memory import Buffer, largest_at_once, pack
+from attar.nn.bands import InBands
 from attar.nn.fused import FusedConv, Pool
 from attar.nn.layout import require_room
 from attar.tables import count, memory, shape_text, table
@@ -27,6 +28,9 @@ from attar.tables import count, memory, shape_text, table
 __all__ = ["Plan", "Step"]
 
 _ALIGNMENT = 64  # bytes: a line of the cache
+# Of one image's map between two convolutions: a larger one is made and used in bands of about this.
+_BAND_BYTES = 2 << 20
+_MOST_BANDS = 32
 Precision = Literal["fast", "exact"]
 
 
@@ -39,7 +43,7 @@ class Step:
     layers : tuple of str
         Names of the layers that it computes, in order.
     path : str
-        The kernel of a fused convolution; ``"in place"`` where the layer writes over its input,
+        The kernel of a fused convolution; the kernels of several that are computed in bands; ``"in place"`` where the layer writes over its input,
         ``"view"`` where nothing is computed, ``"layer"`` otherwise.
     inputs : tuple of int
         Indices of the steps whose answers it takes; -1 is the image.
@@ -72,6 +76,8 @@ class Plan:
     - A convolution takes along the zeros laid around its input, the batch normalization (folded
       into its weights), the ReLU and the pool behind it, where nobody else needs the map in
       between. That map is then never written.
+    - Convolutions that follow each other over large maps become one step: some rows of each are
+      computed at a time, so that of the maps between only a band is ever there.
     - What remains and works number by number writes over its input where nobody needs that.
     - Maps share one piece of memory. Two that are not needed at the same time may lie in the same
       place.
@@ -273,6 +279,7 @@ class _Draft:
     output_shape: tuple[int, ...]
     compute: _Compute | None
     kernel: str | None = None
+    conv: FusedConv | None = None  # where the step is nothing but that
     may_be_in_place: bool = False
     multiply_adds: int = 0
     workspace_bytes: int = 0
@@ -322,6 +329,7 @@ def _drafts(
                     **common,
                     compute=_convolve(conv, chain.activation_behind),
                     kernel=conv.path(_known(inputs[i][0])),
+                    conv=conv if chain.activation_behind is None else None,
                     workspace_bytes=conv.workspace(_known(inputs[i][0])),
                 )
             )
@@ -331,9 +339,61 @@ def _drafts(
             drafts.append(
                 _Draft(**common, compute=node.layer.compute, may_be_in_place=node.layer.in_place)
             )
+    drafts = _in_bands(drafts, input_shape, dtype)
     if _is_the_image(drafts, len(drafts) - 1):
         drafts.append(_copy(drafts))
     return drafts
+
+
+def _in_bands(
+    drafts: list[_Draft], input_shape: tuple[int, ...], dtype: np.dtype[Any]
+) -> list[_Draft]:
+    """Join convolutions that follow each other over maps too large to be kept whole.
+
+    A pool ends the run: behind it maps are small, and what its rows look at grows by its stride.
+    """
+    users = [[j for j, other in enumerate(drafts) if i in other.inputs] for i in range(len(drafts))]
+    joined: list[_Draft] = []
+    steps_of = {INPUT: INPUT}
+    i = 0
+    while i < len(drafts):
+        run = [i]
+        while (
+            (conv := drafts[run[-1]].conv) is not None
+            and conv.pool is None
+            and users[run[-1]] == [run[-1] + 1]
+            and drafts[run[-1] + 1].conv is not None
+            and _image_bytes(drafts[run[-1]], dtype) > _BAND_BYTES
+        ):
+            run.append(run[-1] + 1)
+        source = drafts[i].inputs[0]
+        shape = input_shape if source == INPUT else drafts[source].output_shape
+        draft = drafts[i] if len(run) == 1 else _band([drafts[j] for j in run], shape, dtype)
+        joined.append(replace(draft, inputs=tuple(steps_of[j] for j in draft.inputs)))
+        for j in run:
+            steps_of[j] = len(joined) - 1
+        i = run[-1] + 1
+    return joined
+
+
+def _image_bytes(draft: _Draft, dtype: np.dtype[Any]) -> int:
+    return _size(draft.output_shape[1:]) * dtype.itemsize
+
+
+def _band(drafts: list[_Draft], input_shape: tuple[int, ...], dtype: np.dtype[Any]) -> _Draft:
+    # A kernel has to have enough to do to occupy all threads, and rows of large maps are long.
+    largest = max(_image_bytes(draft, dtype) for draft in drafts[:-1])
+    band_bytes = max(_BAND_BYTES, largest // _MOST_BANDS)
+    bands = InBands([d.conv for d in drafts if d.conv is not None], input_shape, band_bytes)
+    return _Draft(
+        layers=tuple(name for draft in drafts for name in draft.layers),
+        inputs=drafts[0].inputs,
+        output_shape=drafts[-1].output_shape,
+        compute=lambda arrays, out: bands.run(arrays[0], out),
+        kernel=f"{bands.path}, in bands",
+        multiply_adds=sum(draft.multiply_adds for draft in drafts),
+        workspace_bytes=bands.workspace_bytes,
+    )
 
 
 def _known(shape: Sequence[int | None]) -> tuple[int, ...]:

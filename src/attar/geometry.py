@@ -84,6 +84,32 @@ class Axis(NamedTuple):
         lowest = max(0, -(first // self.dilation))  # the first tap at 0 or behind it
         return lowest < self.window and first + lowest * self.dilation < self.size
 
+    def part(self, first: int, last: int) -> tuple[Axis, int, int]:
+        """Return the windows of the outputs [first, last) alone.
+
+        Returns
+        -------
+        Axis
+            Over the inputs [begin, end), those that the outputs look at; at least one.
+        begin, end : int
+
+        Examples
+        --------
+        >>> Axis(9, window=3, stride=1, dilation=1, pad_before=1, pad_after=1, out=9).part(6, 9)
+        (Axis(size=4, window=3, stride=1, dilation=1, pad_before=0, pad_after=1, out=3), 5, 9)
+        """
+        start = first * self.stride - self.pad_before
+        stop = (last - 1) * self.stride - self.pad_before + self.extent
+        begin = min(max(0, start), self.size - 1)
+        end = min(max(begin + 1, stop), self.size)
+        part = self._replace(
+            size=end - begin,
+            pad_before=begin - start,
+            pad_after=max(0, stop - end),
+            out=last - first,
+        )
+        return part, begin, end
+
     def trim(self) -> tuple[Axis, int]:
         """Leave out the taps that meet no input for any output, and steps that are not taken.
 

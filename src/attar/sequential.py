@@ -342,9 +342,9 @@ class Sequential:
         >>> model = Sequential([layers.Conv2D(8, 3), layers.ReLU(), layers.MaxPool2D()])
         >>> print(model.plan((1, 32, 32, 3)))
         Plan for 1 × 32 × 32 × 3, float32
-        step  layers                          path    answer           written to  multiply-adds
-        ────────────────────────────────────────────────────────────────────────────────────────
-           0  conv2d + re_lu + max_pooling2d  direct  1 × 15 × 15 × 8  output            194 400
+        step  layers                          path  answer           written to  multiply-adds
+        ──────────────────────────────────────────────────────────────────────────────────────
+           0  conv2d + re_lu + max_pooling2d  rows  1 × 15 × 15 × 8  output            194 400
         multiply-adds   194 400
         peak memory     7.0 KiB: maps 0 B, workspace 0 B, answer 7.0 KiB
         without fusing  63.3 KiB, every map kept

@@ -11,7 +11,7 @@ import numpy as np
 from attar import _core
 from attar.arrays import Array, require_float
 from attar.errors import ArgumentError, ShapeError
-from attar.geometry import Padding, conv_axes, pool_axes
+from attar.geometry import Axis, Padding, conv_axes, pool_axes
 from attar.nn.layout import as_volumes
 from attar.nn.pooling import core_pool
 
@@ -98,12 +98,14 @@ class FusedConv:
         self.activation = activation
         self.pool = pool
         self.precision = precision
+        self._axes = lru_cache(maxsize=64)(self._resolve_axes)
         self._resolved = lru_cache(maxsize=64)(self._resolve)
         self._packed: dict[Any, _core.PackedConvolution] = {}
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, int, int, int]:
         """Return (N, OH, OW, K) for an input of (N, H, W, C)."""
-        return self._resolved(tuple(input_shape)).output_shape
+        axes = self._axes(tuple(input_shape))
+        return input_shape[0], axes.pool_y.out, axes.pool_x.out, self.filters.shape[3]
 
     def path(self, input_shape: tuple[int, ...]) -> str:
         """Name the kernel that an input of this shape is computed by.
@@ -116,30 +118,47 @@ class FusedConv:
 
     def workspace(self, input_shape: tuple[int, ...]) -> int:
         """Return the bytes that a run takes beside its input and its answer."""
-        shape = self._resolved(tuple(input_shape))
+        return self.workspace_of(self._resolved(tuple(input_shape)))
+
+    def workspace_of(self, shape: Resolved) -> int:
+        """Return the bytes that `compute` takes beside its input and its answer."""
         if shape.path == "rows" or not shape.images:
             return 0
-        packed = self._pack(shape)
-        return packed.workspace(shape.images, shape.y, shape.x, shape.pool)
+        return self._pack(shape).workspace(shape.images, shape.y, shape.x, shape.pool)
 
     def run(self, x: Array, out: Array) -> None:
         """Write the answer to `x`, (N, H, W, C), of the filters' dtype, into `out`."""
-        shape = self._resolved(x.shape)
+        self.compute(self._resolved(x.shape), x, out)
+
+    def compute(self, shape: Resolved, x: Array, out: Array) -> None:
+        """Write the answer to `x`, whose shape is resolved, into `out`."""
         if not out.size:
             return
         volumes, answers = as_volumes(x, False), as_volumes(out, False)
         relu = self.activation == "relu"
         if shape.path == "rows":
-            filters = self._cut(shape)
-            _core.extract(volumes, filters, self.bias, answers, shape.y, shape.x, shape.pool, relu)
+            _core.extract(
+                volumes, self._cut(shape), self.bias, answers, shape.y, shape.x, shape.pool, relu
+            )
         else:
             self._pack(shape).run(volumes, answers, shape.y, shape.x, shape.pool, relu)
 
-    def _cut(self, shape: _Resolved) -> Array:
+    def rows(self, input_shape: tuple[int, ...], first: int, last: int) -> Rows:
+        """Resolve the rows [first, last) of the answer to an input of this shape.
+
+        They are computed by the kernel that computes the whole answer.
+        """
+        axes = self._axes(tuple(input_shape))
+        pool_y, begin, end = axes.pool_y.part(first, last)
+        y, top, bottom = axes.y.part(begin, end)
+        part = axes._replace(y=y, pool_y=pool_y)
+        return Rows(top, bottom, self._prepare(input_shape, part, self.path(input_shape)))
+
+    def _cut(self, shape: Resolved) -> Array:
         top, bottom, left, right = shape.taps
         return np.ascontiguousarray(self.filters[top:bottom, left:right])
 
-    def _pack(self, shape: _Resolved) -> _core.PackedConvolution:
+    def _pack(self, shape: Resolved) -> _core.PackedConvolution:
         key = shape.path, shape.groups, shape.taps
         if key not in self._packed:
             filters = self._cut(shape)
@@ -148,16 +167,15 @@ class FusedConv:
             )
         return self._packed[key]
 
-    def _resolve(self, input_shape: tuple[int, ...]) -> _Resolved:
-        n, height, width, channels = input_shape
+    def _resolve_axes(self, input_shape: tuple[int, ...]) -> _Axes:
+        _, height, width, channels = input_shape
         *windows, group_channels, count = self.filters.shape
         if channels < 1 or channels % group_channels or count % (channels // group_channels):
             raise ShapeError(
                 f"nn.FusedConv: an input with {channels} channels does not fit filters of shape "
                 f"{self.filters.shape}"
             )
-        groups = channels // group_channels
-        axes = conv_axes(
+        y, x = conv_axes(
             "nn.FusedConv",
             (height, width),
             (windows[0], windows[1]),
@@ -165,43 +183,66 @@ class FusedConv:
             self.dilations,
             self.padding,
         )
-        outs = tuple(axis.out for axis in axes)
-        if self.pool is None:
-            kind, pooled = "NONE", pool_axes("nn.FusedConv", outs, (1, 1), (1, 1), (1, 1), "VALID")
-        else:
-            kind, pooled = (
-                self.pool.kind,
-                pool_axes(
-                    "nn.FusedConv",
-                    outs,
-                    self.pool.window,
-                    self.pool.strides,
-                    (1, 1),
-                    self.pool.padding,
-                    self.pool.ceil_mode,
-                ),
-            )
-        (y_axis, top), (x_axis, left) = (axis.trim() for axis in axes)
-        taps = top, top + y_axis.window, left, left + x_axis.window
-        y, x = _core.Axis(*y_axis), _core.Axis(*x_axis)
-        pool = core_pool(tuple(axis.trim()[0] for axis in pooled), kind)
-        path = "direct"
-        if self.precision == "fast":
-            path = _core.fastest_path(max(1, n), channels, count, groups, y, x, pool).lower()
-        if count // groups < _FEW_FILTERS[path]:
-            path = "rows"
-        output_shape = n, pooled[0].out, pooled[1].out, count
-        return _Resolved(n, groups, taps, y, x, pool, path, output_shape)
+        pool = self.pool or Pool("MAX", (1, 1), (1, 1))
+        pool_y, pool_x = pool_axes(
+            "nn.FusedConv",
+            (y.out, x.out),
+            pool.window,
+            pool.strides,
+            (1, 1),
+            pool.padding,
+            pool.ceil_mode,
+        )
+        (y, top), (x, left) = y.trim(), x.trim()
+        taps = top, top + y.window, left, left + x.window
+        return _Axes(y, x, pool_y.trim()[0], pool_x.trim()[0], taps)
+
+    def _resolve(self, input_shape: tuple[int, ...]) -> Resolved:
+        return self._prepare(input_shape, self._axes(input_shape), None)
+
+    def _prepare(self, input_shape: tuple[int, ...], axes: _Axes, path: str | None) -> Resolved:
+        n, _, _, channels = input_shape
+        *_, group_channels, count = self.filters.shape
+        groups = channels // group_channels
+        y, x = _core.Axis(*axes.y), _core.Axis(*axes.x)
+        pool = core_pool((axes.pool_y, axes.pool_x), self.pool.kind if self.pool else "NONE")
+        if path is None:
+            path = "direct"
+            if self.precision == "fast":
+                path = _core.fastest_path(max(1, n), channels, count, groups, y, x, pool).lower()
+            if count // groups < _FEW_FILTERS[path]:
+                path = "rows"
+        return Resolved(n, groups, axes.taps, y, x, pool, path)
 
 
-class _Resolved(NamedTuple):
+class _Axes(NamedTuple):
+    """The windows of the convolution over the image, and of the pool over the map.
+
+    Without taps that meet no input.
+    """
+
+    y: Axis
+    x: Axis
+    pool_y: Axis
+    pool_x: Axis
+    taps: tuple[int, int, int, int]  # rows and columns of the filters that are left
+
+
+class Resolved(NamedTuple):
     """What is known once the shape of the input is."""
 
     images: int
     groups: int
-    taps: tuple[int, int, int, int]  # rows and columns of the filters that meet any input
+    taps: tuple[int, int, int, int]
     y: _core.Axis
     x: _core.Axis
     pool: _core.Pool
     path: str
-    output_shape: tuple[int, int, int, int]
+
+
+class Rows(NamedTuple):
+    """Some rows of an answer: the rows [begin, end) of the input that they need, and how."""
+
+    begin: int
+    end: int
+    resolved: Resolved
