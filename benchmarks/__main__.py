@@ -40,7 +40,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         "--group",
         nargs="+",
         metavar="GROUP",
-        help="only the rows of extract, pool or pool_grad (and those of --rows)",
+        help="only the rows of extract, base, pool or pool_grad (and those of --rows)",
     )
     parser.add_argument("--peers", nargs="+", metavar="PEER", help="only these; default: all")
     parser.add_argument("--threads", type=int, help="of every peer; default: all usable cores")

@@ -358,6 +358,10 @@ class Base(Work):
     """(N, H, W, C)."""
     stages: tuple[Stage, ...]
 
+    def describe(self) -> dict[str, Any]:
+        """Return what a kept run says about the work: of the stages, their numbers."""
+        return super().describe() | {"stages": [dataclasses.asdict(stage) for stage in self.stages]}
+
     @property
     def description(self) -> dict[str, str]:
         """What was given as `words`."""

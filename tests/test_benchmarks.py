@@ -1,6 +1,7 @@
 """The benchmark harness: equal answers or no time, nobody dropped, and the tables in place."""
 
 import itertools
+import json
 import re
 import sys
 from pathlib import Path
@@ -695,3 +696,8 @@ def test_bytes_moved_are_in_the_dtype_of_the_row():
     assert POOLS[7].bytes_moved == 2 * 3 * 8 * 8 + 2 * 3 * 4 * 4
     work = rows.Pooling("b", (1, 1, 4, 4), (2, 2), (2, 2), number="float64")
     assert work.bytes_moved == 8 * (16 + 4)
+
+
+def test_every_row_can_be_kept():
+    for row in rows.ROWS:
+        assert json.loads(json.dumps(row.describe()))["operation"] == row.operation

@@ -1,10 +1,10 @@
 """The frameworks side by side: one module each, imported only when its peer is asked for.
 
 A peer is a `Peer` with `name`, `load(threads)` and one method per operation that it can do
-(`extract`, `pool`, `pool_grad`), which prepares the data and returns its `Way`s. To add a peer,
+(`extract`, `base`, `pool`, `pool_grad`), which prepares the data and returns its `Way`s. To add a peer,
 write its module and name it in `PEERS`.
 
-Layouts: `extract` hands each peer the layout that it likes best. A row of `pool` and `pool_grad`
+Layouts: `extract` and `base` hand each peer the layout that it likes best. A row of `pool` and `pool_grad`
 says how its arrays lie in memory, and there they lie: a peer that wants them otherwise converts
 them, and back, inside `Way.call`.
 """
@@ -28,7 +28,7 @@ def _as_array(answer: Any) -> NDArray[Any]:
 class Way:
     """One way to do the work. `call` is timed; `read` turns its answer into the row's array.
 
-    That is (N, H', W', K) for `extract`, and of the row's layout and dtype otherwise.
+    That is (N, H', W', K) for `extract` and `base`, and of the row's layout and dtype otherwise.
     """
 
     call: Callable[[], Any]
