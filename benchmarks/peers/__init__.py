@@ -1,11 +1,11 @@
 """The frameworks side by side: one module each, imported only when its peer is asked for.
 
 A peer is a `Peer` with `name`, `load(threads)` and one method per operation that it can do
-(`extract`, `base`, `pool`, `pool_grad`), which prepares the data and returns its `Way`s. To add a peer,
-write its module and name it in `PEERS`.
+(`extract`, `base`, `pool`, `pool_grad`), which prepares the data and returns its `Way`s. To add a
+peer, write its module and name it in `PEERS`.
 
-Layouts: `extract` and `base` hand each peer the layout that it likes best. A row of `pool` and `pool_grad`
-says how its arrays lie in memory, and there they lie: a peer that wants them otherwise converts
+Layouts: `extract` and `base` hand each peer the layout that it likes best. A row of `pool` and
+`pool_grad` says how its arrays lie in memory, and there they lie: a peer that wants them otherwise converts
 them, and back, inside `Way.call`.
 """
 

@@ -43,8 +43,9 @@ class Step:
     layers : tuple of str
         Names of the layers that it computes, in order.
     path : str
-        The kernel of a fused convolution; the kernels of several that are computed in bands; ``"in place"`` where the layer writes over its input,
-        ``"view"`` where nothing is computed, ``"layer"`` otherwise.
+        The kernel of a fused convolution, or the kernels of several that are computed in bands;
+        ``"in place"`` where the layer writes over its input, ``"view"`` where nothing is computed,
+        ``"layer"`` otherwise.
     inputs : tuple of int
         Indices of the steps whose answers it takes; -1 is the image.
     output_shape : tuple of int
