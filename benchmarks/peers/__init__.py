@@ -5,8 +5,8 @@ A peer is a `Peer` with `name`, `load(threads)` and one method per operation tha
 peer, write its module and name it in `PEERS`.
 
 Layouts: `extract` and `base` hand each peer the layout that it likes best. A row of `pool` and
-`pool_grad` says how its arrays lie in memory, and there they lie: a peer that wants them otherwise converts
-them, and back, inside `Way.call`.
+`pool_grad` says how its arrays lie in memory, and there they lie: a peer that wants them otherwise
+converts them, and back, inside `Way.call`.
 """
 
 import importlib
