@@ -52,6 +52,7 @@ void climb_lanes(W* line, int64_t count) {
 // The windows of an axis over lines of a pitch. Results have a pitch of their own.
 struct Slide {
     int64_t taps, stride, dilation, pitch, to_pitch;
+    bool over_rows = false;  // vertical: `spare` then holds a line only, not as many rows
 
     int64_t extent() const { return (taps - 1) * dilation + 1; }
 };
@@ -98,7 +99,7 @@ void pick(const W* line, const Terms& terms, const Slide& slide, int64_t count, 
         // by the next pixel, if that lies right behind it.
         const int64_t all = count * pitch;
         constexpr int64_t few = 16 / sizeof(W);
-        if (pitch <= few && stride <= 4 && !add && slide.to_pitch == pitch) {
+        if (!slide.over_rows && pitch <= few && stride <= 4 && !add && slide.to_pitch == pitch) {
             // Few channels: every window, then those that are asked for.
             dense(line, ((count - 1) * stride + 1) * pitch, spare, false);
             const W* from = spare;

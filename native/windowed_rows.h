@@ -448,7 +448,7 @@ class WindowedRows {
                      const Scratch& scratch) const {
         if (!y_.bounds) {
             slide_windows<R>(scratch.buffer,
-                             Slide{y_.window, y_.stride, y_.dilation, pitch, numbers},
+                             Slide{y_.window, y_.stride, y_.dilation, pitch, numbers, true},
                              strip.rows.count(), to, scratch.lines.spare);
             return;
         }

@@ -801,3 +801,22 @@ def test_what_is_masked_is_not_counted_in_silence():
     with pytest.raises(ArgumentError, match=r"nn.pool: input is a masked array.*filled"):
         nn.pool(values, 2, "MAX")
     np.testing.assert_array_equal(nn.pool(values.filled(0), 2, "MAX").shape, (1, 3, 3, 1))
+
+
+@pytest.mark.parametrize("width", [1, 2, 3])
+def test_long_windows_over_narrow_images(width):
+    """Windows slide over more rows than a line has numbers."""
+    shape = (1, 37, 37, width, 1)
+    axes = pool_axes("test", shape[1:-1], (17,) * 3, (1, 2, 1), (1, 2, 1), "SAME", False)
+    for dtype in (np.float32, np.float64):
+        x = as_dtype(small_numbers(shape), np.dtype(dtype))
+        options = {"data_format": "NDHWC", "dilations": (1, 2, 1)}
+        output, winners = nn.max_pool_with_argmax(
+            x, (17,) * 3, (1, 2, 1), "SAME", **options, index="window"
+        )
+        equal(output, reference.pool(x, axes, "MAX", False))
+        trimmed = [axis.trim()[0] for axis in axes]
+        np.testing.assert_array_equal(winners, reference.pool_winners(x, trimmed))
+        mean = nn.pool(x, (17,) * 3, "AVG", (1, 2, 1), "SAME", **options)
+        wide = reference.pool(x.astype(np.float64), axes, "AVG", False)
+        np.testing.assert_allclose(mean, wide, rtol=1e-5, atol=1e-5)
