@@ -78,9 +78,11 @@ ASAN := $(shell $${CXX:-c++} -print-file-name=libasan.so) $(shell $${CXX:-c++} -
 sanitize: $(VENV)/.built-with $(VENV)/.installed $(VENV)/.extra-test
 	@echo "building attar with sanitizers"
 	@rm -rf build/sanitized && mkdir -p build/sanitized
+	@# For the instruction set that the tests will run on; the others are compiled for nothing.
 	@$(PIP) --no-build-isolation --no-deps --target build/sanitized \
 	  --config-settings=build-dir=build/sanitize --config-settings=cmake.define.ATTAR_SANITIZE=ON \
-	  --config-settings=cmake.define.ATTAR_WERROR=ON .
+	  --config-settings=cmake.define.ATTAR_WERROR=ON \
+	  --config-settings=cmake.define.ATTAR_ISAS=$$($(BIN)/python -c 'from attar import _core; print(_core.isa())') .
 	echo $(KERNEL_TESTS) | LD_PRELOAD="$(ASAN)" ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 \
 	  UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 PYTHONPATH=build/sanitized \
 	  xargs -n 1 -P 2 $(BIN)/python -m pytest -q -p no:cacheprovider
