@@ -9,8 +9,10 @@ pixels per value where it is small, and reduced once, by a rule that fits it, wh
 ['kernel']
 """
 
+from attar.figures.contact import contact_sheet
+from attar.figures.maps import feature_maps
 from attar.figures.picture import Picture, write
 from attar.figures.sequence import stages
 from attar.figures.weights import kernel
 
-__all__ = ["Picture", "kernel", "stages", "write"]
+__all__ = ["Picture", "contact_sheet", "feature_maps", "kernel", "stages", "write"]

@@ -57,6 +57,24 @@ def colormap(name: str) -> Colormap:
     return mpl.colormaps[name].with_extremes(bad=NAN_COLOR)
 
 
+def colours(values: Array, reach: float, gamma: float, *, signed: bool) -> Array:
+    """Return the colours of values on a scale that ends at `reach`, uint8 (..., 3).
+
+    `gamma` below 1 brightens what is faint: a value's place on the scale is raised to it.
+
+    Examples
+    --------
+    >>> colours(np.array([0.0, 0.25, 1.0]), 1.0, 1.0, signed=False).tolist()
+    [[0, 0, 3], [80, 18, 123], [251, 252, 191]]
+    """
+    part = np.clip(values / reach, -1, 1)
+    place = np.copysign(np.abs(part) ** gamma, part)
+    coloured = colormap(SIGNED_MAP if signed else ACTIVE_MAP)(
+        (place + 1) / 2 if signed else place, bytes=True
+    )
+    return np.asarray(coloured)[..., :3]
+
+
 def percent(fraction: float) -> str:
     """Return a fraction as a percentage that says 0 or 100 only when it is exactly that."""
     if 0 < fraction < 0.01:
