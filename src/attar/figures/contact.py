@@ -14,11 +14,11 @@ from attar.figures.tiles import (
     GAP,
     LABEL_HEIGHT,
     MARGIN,
+    Head,
     Sheet,
     Tiles,
     check_gamma,
     choose,
-    head_height,
     label_width,
     pick,
     read_maps,
@@ -102,7 +102,12 @@ def contact_sheet(
     box = _common_box([maps.shape[:2] for maps in read.values()], limit, least)
     rows = [_row(f"{operation}: {name}", name, maps, channels, box) for name, maps in read.items()]
 
-    gap, margin, head = (round(inches * dpi) for inches in (GAP, MARGIN, head_height(title)))
+    end = "≥ n" if any(row.tiles.cut for row in rows) else "n"
+    bars = [(signed, end) for signed in sorted({row.tiles.signed for row in rows})]
+    facts = f"the {channels} strongest maps of each layer, by channel"
+    scale = "each map has its own scale, n stands below it"
+    head = Head(title, facts, bars, scale, gamma)
+    gap, margin, above = (round(inches * dpi) for inches in (GAP, MARGIN, head.height()))
     longest = max(_NAME_CHARACTER * max(map(len, trace)), _NAME_MIN)
     beside = round(min(longest, _NAME_MAX) * dpi)
     column = round(max(label_width(row.tiles) for row in rows) * dpi)
@@ -110,10 +115,12 @@ def contact_sheet(
     height = max(round(_TEXT_HEIGHT * dpi), box[0], *(row.tiles.box[0] for row in rows))
     height += round(LABEL_HEIGHT * dpi) + gap
     width = beside + max(len(row.tiles.channels) for row in rows) * (column + gap) + 2 * gap
-    sheet = Sheet(2 * margin + blocks * width - 3 * gap, head + in_block * height + margin, dpi)
+    sheet = Sheet(
+        2 * margin + blocks * width - 3 * gap, above + in_block * height + margin, dpi, head
+    )
 
     def corner(number: int) -> tuple[int, int]:
-        return head + number % in_block * height, margin + number // in_block * width
+        return above + number % in_block * height, margin + number // in_block * width
 
     if image is not None:
         top, left = corner(0)
@@ -126,12 +133,6 @@ def contact_sheet(
         for place in range(len(row.tiles.channels)):
             across = left + beside + place * (column + gap)
             sheet.lay_labelled(top, across, row.tiles, place, gamma, column)
-
-    kinds = sorted({row.tiles.signed for row in rows})
-    end = "≥ n" if any(row.tiles.cut for row in rows) else "n"
-    facts = f"the {channels} strongest maps of each layer, by channel"
-    scale = "each map has its own scale, n stands below it"
-    sheet.write_head(title, facts, [(signed, end) for signed in kinds], scale, gamma)
     return sheet.figure()
 
 

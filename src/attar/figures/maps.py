@@ -14,10 +14,11 @@ from attar.figures.tiles import (
     GAP,
     LABEL_HEIGHT,
     MARGIN,
+    Head,
     Sheet,
+    Tiles,
     check_gamma,
     choose,
-    head_height,
     label_width,
     pick,
     read_maps,
@@ -87,8 +88,8 @@ def feature_maps(
     >>> maps = np.zeros((4, 4, 3), np.float32)
     >>> maps[1, 2, 0] = 5
     >>> figure = feature_maps(maps, channels=2, title="conv2d")
-    >>> [text.get_text() for text in figure.texts][:5]
-    ['0', '5', '1', 'dead', 'conv2d']
+    >>> [text.get_text() for text in figure.texts if text.get_fontsize() < 8]
+    ['0', '5', '1', 'dead']
     """
     operation = "figures.feature_maps"
     check_gamma(operation, gamma)
@@ -97,7 +98,7 @@ def feature_maps(
             f"{operation}: normalize is {normalize!r}; accepted are 'map' and 'shared'"
         )
     values = read_maps(operation, maps)
-    height, width, count = values.shape
+    height, width = values.shape[:2]
     picked = pick(operation, channels, values)
     shown = len(picked)
     columns = min(_columns(operation, columns, shown, width / height), shown)
@@ -107,38 +108,43 @@ def feature_maps(
     tiles = choose(values, picked, box, shared=normalize == "shared")
     numbered = columns * (label_width(tiles) + GAP) <= _WIDTH_MAX
     column = max(box[1], round(label_width(tiles) * dpi)) if numbered else box[1]
-    gap, margin, head = (round(inches * dpi) for inches in (GAP, MARGIN, head_height(title)))
+    end, scale = "n", "each map has its own scale" + (", n stands below it" if numbered else "")
+    if tiles.shared:
+        end, scale = number(tiles.reaches[0]), "one scale, below each map its peak"
+    bar = (tiles.signed, f"≥ {end}" if tiles.cut else end)
+    strongest = isinstance(channels, int | np.integer)
+    head = Head(title, _facts(tiles, values.shape, strongest), [bar], scale, gamma)
+    gap, margin, above = (round(inches * dpi) for inches in (GAP, MARGIN, head.height()))
     row = box[0] + round(LABEL_HEIGHT * dpi) + gap
 
     sheet = Sheet(
         2 * margin + columns * (column + gap) - gap,
-        head + math.ceil(shown / columns) * row + margin - gap,
+        above + math.ceil(shown / columns) * row + margin - gap,
         dpi,
+        head,
     )
     for place in range(shown):
         down, across = divmod(place, columns)
-        top, left = head + down * row, margin + across * (column + gap)
+        top, left = above + down * row, margin + across * (column + gap)
         sheet.lay_labelled(top, left, tiles, place, gamma, column if numbered else None)
-
-    some = (
-        f"the {shown} strongest of " if isinstance(channels, int | np.integer) else f"{shown} of "
-    )
-    facts = f"{some if shown < count else ''}{count} maps of {shape_text((height, width))}"
-    if any(tiles.dead):
-        facts += f" · {sum(tiles.dead)} dead: 0 everywhere"
-    if np.isnan(tiles.values).any():
-        facts += " · NaN is green"
-    if tiles.shared:
-        end = number(tiles.reaches[0])
-        scale = "one scale for all maps" + (
-            ", the peak of each stands below it" if numbered else ""
-        )
-    else:
-        end = "n"
-        scale = "each map has its own scale" + (", n stands below it" if numbered else "")
-    bar = (tiles.signed, f"≥ {end}" if tiles.cut else end)
-    sheet.write_head(title, facts, [bar], scale, gamma)
     return sheet.figure()
+
+
+def _facts(tiles: Tiles, shape: tuple[int, ...], strongest: bool) -> str:
+    """Return how many maps there are, of what size, and what is odd about them."""
+    height, width, count = shape
+    shown = len(tiles.channels)
+    some = ""
+    if strongest and shown < count:
+        some = f"the {shown} strongest of "
+    elif tiles.channels != list(range(count)) and not strongest:
+        some = f"{shown} of "
+    facts = [f"{some}{count} map{'s' * (count > 1)} of {shape_text((height, width))}"]
+    if any(tiles.dead):
+        facts.append(f"{sum(tiles.dead)} dead: 0 everywhere")
+    if np.isnan(tiles.values).any():
+        facts.append("NaN is green")
+    return " · ".join(facts)
 
 
 def _columns(operation: str, columns: int | None, count: int, aspect: float) -> int:

@@ -91,8 +91,14 @@ def end(limit: float, extreme: float, sign: str) -> str:
 
 
 def number(value: float) -> str:
-    """Return a number to three digits, with a minus sign that is as wide as a plus."""
-    text = f"{value:.3g}"
+    """Return a number to three digits, with a minus sign that is as wide as a plus.
+
+    Examples
+    --------
+    >>> [number(value) for value in (-0.125, 12.34, 1234.5, 123456, 1.5e-7)]
+    ['−0.125', '12.3', '1234', '1.2e5', '1.5e−7']
+    """
+    text = f"{value:.3g}" if not 1000 <= abs(value) < 99_999.5 else f"{value:.0f}"
     if "e" in text:  # Two digits, and no zero in the exponent: it has to fit beside its bar.
         digits, exponent = f"{value:.1e}".split("e")
         text = f"{digits}e{int(exponent)}"

@@ -1,5 +1,6 @@
 """Feature maps as small pictures side by side: read, chosen, coloured, laid into one array."""
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -26,12 +27,10 @@ Array = NDArray[Any]
 # In inches.
 GAP, MARGIN = 0.07, 0.20  # between tiles, around all
 LABEL_HEIGHT = 0.15  # below a tile
-WIDTH_MIN = 5.4  # the lines of a head fit into it
 _TITLE, _LINE, _HEAD_MARGIN = 0.30, 0.20, 0.12
-_BAR_WIDTH, _BAR_HEIGHT = 0.6, 0.09
+_BAR_WIDTH, _BAR_HEIGHT, _SPACE = 0.6, 0.09, 0.05
 
 _LABEL_POINTS = 7.0
-_CHARACTER = 0.64 * _LABEL_POINTS / 72  # the width of a digit, in inches
 _DEAD_PAPER, _DEAD_INK = (0xE6, 0xE6, 0xE6), (0xB8, 0xB8, 0xB8)
 DEAD_TEXT = "#b3261e"
 
@@ -156,14 +155,61 @@ def _crossed(height: int, width: int) -> Array:
 def label_width(tiles: Tiles) -> float:
     """Return the width in inches of the longest label: channel and number."""
     return max(
-        _CHARACTER * (len(str(channel)) + len(tiles.label(place)) + 1.5)
+        _width(f"{channel}  {tiles.label(place)}", _LABEL_POINTS)
         for place, channel in enumerate(tiles.channels)
     )
 
 
-def head_height(title: str | None) -> float:
-    """Return the height in inches of what stands above the tiles."""
-    return 2 * _HEAD_MARGIN + (_TITLE if title else 0) + 2 * _LINE
+class Head(NamedTuple):
+    """What stands above the tiles: a title, what they are, and the scales of their colours.
+
+    Attributes
+    ----------
+    title : str or None
+    facts : str
+    bars : list of (bool, str)
+        For each kind of scale whether it is signed, and where it ends.
+    scale : str
+        About the scales.
+    gamma : float
+    """
+
+    title: str | None
+    facts: str
+    bars: list[tuple[bool, str]]
+    scale: str
+    gamma: float
+
+    def height(self) -> float:
+        """Return its height in inches."""
+        return 2 * _HEAD_MARGIN + (_TITLE if self.title else 0) + 2 * _LINE
+
+    def width(self) -> float:
+        """Return the inches that the longest of its lines takes."""
+        ends = sum(
+            _BAR_WIDTH + 3 * _SPACE + _width(_low(*bar) + bar[1], SMALL_POINTS) for bar in self.bars
+        )
+        return max(
+            _width(self.title or "", 1.15 * TITLE_POINTS),  # bold
+            _width(self.facts, TEXT_POINTS),
+            ends + _width(self.about(), SMALL_POINTS),
+        )
+
+    def about(self) -> str:
+        """Return what is said about the scales."""
+        return self.scale if self.gamma == 1 else f"{self.scale} · gamma {number(self.gamma)}"
+
+
+def _width(text: str, points: float) -> float:
+    """Return about how many inches a line takes; digits are the widest of what is common."""
+    return 0.64 * points / 72 * len(text)
+
+
+def _low(signed: bool, end: str) -> str:
+    if not signed:
+        return "0"
+    end = end.removeprefix("≥ ")
+    return end.removeprefix("−") if end.startswith("−") else f"−{end}"
 
 
 class Sheet:
@@ -174,14 +220,18 @@ class Sheet:
     Parameters
     ----------
     width, height : int
-        In pixels of the file.
+        In pixels of the file, with head and margins.
     dpi : float
+    head : Head
+        It may make the page wider.
     """
 
-    def __init__(self, width: int, height: int, dpi: float) -> None:
-        self._pixels = np.full((height, max(width, round(WIDTH_MIN * dpi)), 3), 255, np.uint8)
+    def __init__(self, width: int, height: int, dpi: float, head: Head) -> None:
+        width = max(width, math.ceil((head.width() + 2 * MARGIN) * dpi))
+        self._pixels = np.full((height, width, 3), 255, np.uint8)
         self._dpi = dpi
         self._lines: list[tuple[float, float, str, float, dict[str, Any]]] = []
+        self._write_head(head)
 
     def lay(self, top: int, left: int, tile: Array) -> None:
         """Lay a tile, in pixels from the top left corner."""
@@ -203,49 +253,28 @@ class Sheet:
             x += column / self._dpi
             self.write(x, y, tiles.label(place), _LABEL_POINTS, color=color, align="right")
 
-    def write_head(
-        self,
-        title: str | None,
-        facts: str,
-        bars: Sequence[tuple[bool, str]],
-        scale: str,
-        gamma: float,
-    ) -> None:
-        """Write what stands above: the title, the facts, and the scales with their bars.
-
-        Parameters
-        ----------
-        bars : sequence of (bool, str)
-            For each kind of scale whether it is signed, and what its end is.
-        """
+    def _write_head(self, head: Head) -> None:
         y = _HEAD_MARGIN + _LINE / 2
-        if title:
-            self.write(MARGIN, y + 0.03, title, TITLE_POINTS, weight="bold")
+        if head.title:
+            self.write(MARGIN, y + 0.03, head.title, TITLE_POINTS, weight="bold")
             y += _TITLE
-        self.write(MARGIN, y, facts, TEXT_POINTS, color=FAINT_INK)
-        y += _LINE
-        x = MARGIN
-        for signed, end in bars:
-            low = f"−{end.removeprefix('≥ ')}" if signed else "0"
-            for text in (low, None, end):
-                if text is None:
-                    self.lay(*self._at(y - _BAR_HEIGHT / 2, x), self._bar(signed, gamma))
-                    x += _BAR_WIDTH + 0.05
-                else:
-                    self.write(x, y, text, SMALL_POINTS, color=FAINT_INK)
-                    x += 0.09 * len(text) + 0.03
-            x += 0.1
-        if gamma != 1:
-            scale = f"{scale} · gamma {number(gamma)}"
-        self.write(x, y, scale, SMALL_POINTS, color=FAINT_INK)
+        self.write(MARGIN, y, head.facts, TEXT_POINTS, color=FAINT_INK)
+        x, y = MARGIN, y + _LINE
+        for signed, end in head.bars:
+            low = _low(signed, end)
+            self.write(x, y, low, SMALL_POINTS, color=FAINT_INK)
+            x += _width(low, SMALL_POINTS) + _SPACE
+            top, left = round((y - _BAR_HEIGHT / 2) * self._dpi), round(x * self._dpi)
+            self.lay(top, left, self._bar(signed, head.gamma))
+            x += _BAR_WIDTH + _SPACE
+            self.write(x, y, end, SMALL_POINTS, color=FAINT_INK)
+            x += _width(end, SMALL_POINTS) + _SPACE
+        self.write(x, y, head.about(), SMALL_POINTS, color=FAINT_INK)
 
     def _bar(self, signed: bool, gamma: float) -> Array:
         width, height = round(_BAR_WIDTH * self._dpi), max(round(_BAR_HEIGHT * self._dpi), 1)
         values = np.linspace(-1.0 if signed else 0.0, 1.0, max(width, 2))
         return colours(values, 1.0, gamma, signed=signed)[None].repeat(height, 0)
-
-    def _at(self, y: float, x: float) -> tuple[int, int]:
-        return round(y * self._dpi), round(x * self._dpi)
 
     def figure(self) -> Picture:
         """Return the figure; all that was laid is one axes, labelled ``"maps"``."""
