@@ -219,7 +219,7 @@ def _recipe(
         raise ArgumentError(f"--scale is {scale:g}; accepted are numbers other than 0")
     if bgr and channels == 1:
         raise ArgumentError("--bgr: the model takes one channel, gray")
-    means = _numbers("--mean", mean or "0")
+    means = _numbers("--mean", "0" if mean is None else mean)
     if len(means) not in (1, channels):
         raise ArgumentError(f"--mean has {len(means)} numbers; the model takes {channels} channels")
     return _Recipe((height, width, channels), size is None, scale, means, bgr)
@@ -262,7 +262,8 @@ def _target(output: str | None, image: str, model: str, layer: str) -> Path:
         )
     # Layers of ONNX models have names such as /features/0/Conv.
     plain = re.sub(r"[^\w.-]+", "_", layer).strip("_.") or "layer"
-    target = Path(pattern.replace("{stem}", Path(image).stem).replace("{layer}", plain))
+    words = {"{stem}": Path(image).stem, "{layer}": plain}
+    target = Path(re.sub(r"\{stem\}|\{layer\}", lambda found: words[found[0]], pattern))
     for name, what in ((image, "image"), (model, "model")):
         if target.resolve() == Path(name).resolve():
             raise ArgumentError(
