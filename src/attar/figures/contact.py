@@ -149,14 +149,19 @@ def _common_box(sizes: Sequence[tuple[int, ...]], limit: int, least: int) -> tup
     return max(round(side * height / longest), least), max(round(side * width / longest), least)
 
 
+def _own_box(shape: tuple[int, ...], box: tuple[int, int]) -> tuple[int, int]:
+    """Return the common box, or one of its size for what has quite another shape."""
+    if 0.75 < (shape[1] / shape[0]) / (box[1] / box[0]) < 1.33:
+        return box
+    return fit(shape[0], shape[1], max(box), min(*box, max(box) // 8))
+
+
 def _row(operation: str, name: str, maps: Array, channels: int, box: tuple[int, int]) -> _Row:
     if not isinstance(channels, int | np.integer):
         raise ArgumentError(
             f"{operation}: channels is {channels!r}; accepted is a number of at least 1"
         )
-    height, width, _ = maps.shape
-    if not 0.75 < (width / height) / (box[1] / box[0]) < 1.33:
-        box = fit(height, width, max(box), min(*box, max(box) // 8))
+    box = _own_box(maps.shape, box)
     picked = pick(operation, channels, maps)
     dead = int(np.count_nonzero(~maps.any(axis=(0, 1))))
     return _Row(name, maps.shape, dead, choose(maps, picked, box, shared=False))
@@ -189,7 +194,7 @@ def _thumbnail(operation: str, image: ArrayLike, box: tuple[int, int]) -> Array:
             f"{operation}: image has shape {np.shape(image)}; accepted are (H, W), (H, W, 1) and "
             "(H, W, 3)"
         )
-    height, width = fit(values.shape[0], values.shape[1], max(box), 1)
+    height, width = _own_box(values.shape, box)
     small = np.nan_to_num(np.clip(shrink_to(values, height, width, "mean"), 0, 1))
     rows = np.arange(height) * small.shape[0] // height
     columns = np.arange(width) * small.shape[1] // width

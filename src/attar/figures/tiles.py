@@ -187,7 +187,7 @@ class Head(NamedTuple):
     def width(self) -> float:
         """Return the inches that the longest of its lines takes."""
         ends = sum(
-            _BAR_WIDTH + 3 * _SPACE + _width(_low(*bar) + bar[1], SMALL_POINTS) for bar in self.bars
+            _BAR_WIDTH + 5 * _SPACE + _width(_low(*bar) + bar[1], SMALL_POINTS) for bar in self.bars
         )
         return max(
             _width(self.title or "", 1.15 * TITLE_POINTS),  # bold
@@ -206,10 +206,7 @@ def _width(text: str, points: float) -> float:
 
 
 def _low(signed: bool, end: str) -> str:
-    if not signed:
-        return "0"
-    end = end.removeprefix("≥ ")
-    return end.removeprefix("−") if end.startswith("−") else f"−{end}"
+    return f"−{end.removeprefix('≥ ')}" if signed else "0"
 
 
 class Sheet:
@@ -268,7 +265,7 @@ class Sheet:
             self.lay(top, left, self._bar(signed, head.gamma))
             x += _BAR_WIDTH + _SPACE
             self.write(x, y, end, SMALL_POINTS, color=FAINT_INK)
-            x += _width(end, SMALL_POINTS) + _SPACE
+            x += _width(end, SMALL_POINTS) + 3 * _SPACE
         self.write(x, y, head.about(), SMALL_POINTS, color=FAINT_INK)
 
     def _bar(self, signed: bool, gamma: float) -> Array:
