@@ -1,5 +1,9 @@
 """What the pages say: their code runs, their links lead somewhere, both languages say the same."""
 
+import os
+
+os.environ.setdefault("KERAS_BACKEND", "torch")  # before Keras is imported
+
 import ast
 import re
 import shlex
@@ -86,6 +90,25 @@ def test_the_commands_of_the_readme_do_what_they_say(folder, capsys):
         assert (folder / file).stat().st_size > 0, file
 
 
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+def test_the_commands_about_models_do_what_they_say(folder, capsys):
+    import keras
+
+    names = ["block1_conv1", "block1_pool", "block2_conv1", "block2_pool"]
+    model = keras.Sequential([keras.layers.Input((None, None, 3))])
+    for name in names:
+        kind = keras.layers.MaxPooling2D if "pool" in name else keras.layers.Conv2D
+        model.add(kind(name=name) if "pool" in name else kind(4, 3, name=name))
+    model.save("vgg16.keras")
+    run = [words for words in commands(README) if words[:2] == ["attar", "maps"]]
+    assert len(run) >= 4
+    for words in run:
+        assert main(words[1:]) == 0, capsys.readouterr().err
+    assert capsys.readouterr().out.startswith("vgg16.keras\n  block1_conv1   ? × ? × 4\n")
+    for file in ("photo-block2_pool-attar.png", "base.png"):
+        assert (folder / file).stat().st_size > 0, file
+
+
 def test_the_readme_names_targets_that_exist():
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     targets = set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE))
@@ -129,8 +152,9 @@ def test_every_link_leads_somewhere(page):
             assert anchor in anchors(target), f"{name(page)} links to {link}"
 
 
-def test_the_picture_of_the_readme_is_small_enough_to_load_at_once():
-    assert (ROOT / "docs" / "images" / "coffee.png").stat().st_size < 400_000
+def test_the_pictures_of_the_readme_are_small_enough_to_load_at_once():
+    for file, size in (("coffee.png", 400_000), ("maps.png", 150_000)):
+        assert (ROOT / "docs" / "images" / file).stat().st_size < size
 
 
 def test_the_changelog_has_this_version():

@@ -15,6 +15,7 @@ from PIL import Image
 from attar import figures, kernels
 from attar.errors import ArgumentError
 from attar.extraction import extract
+from attar.figures.picture import pixels as draw_pixels
 from attar.shrink import reduce_rows
 
 RNG = np.random.default_rng(11)
@@ -339,7 +340,7 @@ class TestKernel:
 
 class TestWrite:
     def test_png_holds_the_drawn_pixels(self, figure):
-        assert_array_equal(pixels(figure), figures._pixels(figure))
+        assert_array_equal(pixels(figure), draw_pixels(figure))
         assert pixels(figure).shape[2] == 3
 
     def test_png_says_its_resolution(self, figure):
@@ -366,5 +367,5 @@ def test_no_global_state_and_no_pyplot():
         "attar.extract(np.eye(4, dtype='f'), 'edge').figure();"
         "sys.exit('matplotlib.pyplot' in sys.modules)"
     )
-    home = {"PYTHONPATH": str(Path(figures.__file__).resolve().parents[1])}
+    home = {"PYTHONPATH": str(Path(figures.__file__).resolve().parents[2])}
     assert subprocess.run([sys.executable, "-c", code], env=os.environ | home).returncode == 0

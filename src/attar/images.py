@@ -30,7 +30,7 @@ from attar.files import atomic_path
 if TYPE_CHECKING:
     from PIL.ImageFile import ImageFile
 
-__all__ = ["decode_image", "list_images", "read_image", "write_image"]
+__all__ = ["decode_image", "list_images", "read_image", "resize_image", "write_image"]
 
 ImagePath = str | os.PathLike[str]
 Color = Literal["keep", "gray", "rgb"]
@@ -289,6 +289,38 @@ def write_image(path: ImagePath, array: npt.ArrayLike, *, quality: int = 92) -> 
             raise
         reason = getattr(error, "strerror", None) or error
         raise ImageError(f"cannot write {target} as {kind}: {reason}") from error
+
+
+def resize_image(image: Array, height: int, width: int) -> npt.NDArray[np.float32]:
+    """Resize an image with Pillow's bilinear filter, which averages where it makes smaller.
+
+    Parameters
+    ----------
+    image : ndarray, (H, W) or (H, W, C)
+        float32.
+    height, width : int
+        The size of the answer.
+
+    Returns
+    -------
+    numpy.ndarray
+        float32, C-contiguous, (height, width) or (height, width, C).
+
+    Examples
+    --------
+    >>> resize_image(np.array([[0, 1], [0, 1]], np.float32), 1, 1)
+    array([[0.5]], dtype=float32)
+    """
+    from PIL import Image
+
+    planes = image[:, :, None] if image.ndim == 2 else image
+    resized = np.empty((height, width, planes.shape[2]), np.float32)
+    for channel in range(planes.shape[2]):
+        plane = Image.fromarray(np.ascontiguousarray(planes[:, :, channel], np.float32))
+        resized[:, :, channel] = np.asarray(
+            plane.resize((width, height), Image.Resampling.BILINEAR)
+        )
+    return resized[:, :, 0] if image.ndim == 2 else resized
 
 
 def list_images(paths: ImagePath | Iterable[ImagePath]) -> list[Path]:

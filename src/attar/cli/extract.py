@@ -1,25 +1,31 @@
-"""The shell: parse, one call, print.
-
-Every command is a thin layer over one public function. What is heavy is imported by the command
-that uses it, so that ``attar --help`` is not kept waiting for Matplotlib.
-"""
+"""``attar extract``: filter, detect and condense pictures."""
 
 import dataclasses
 import gc
 import json
 import os
 import re
-import signal
 import sys
-import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from cyclopts import App, CycloptsError, Group, Parameter
+from cyclopts import Group, Parameter
 
+from attar.cli.shell import (
+    DONE,
+    FILES,
+    OWN_SUFFIX,
+    SOME_FAILED,
+    aligned,
+    check_max_pixels,
+    counts,
+    percent,
+    reason,
+    size_text,
+)
 from attar.errors import ArgumentError, AttarError
 
 if TYPE_CHECKING:
@@ -27,42 +33,12 @@ if TYPE_CHECKING:
     from attar.spec import ExtractionSpec
     from attar.stats import ExtractionStats, MapStats
 
-__all__ = ["main"]
+__all__ = ["extract"]
 
-DONE, USAGE, SOME_FAILED, INTERRUPTED = 0, 2, 3, 130
 _SCHEMA = "attar.extract/1"
-_OWN_SUFFIX = "-attar"
-
-_EPILOGUE = (
-    "Exit status: 0 all done · 2 the command is wrong, nothing was done · 3 at least one image "
-    "failed, the others are done · 130 interrupted."
-)
-
-
-def _version() -> str:
-    from attar import __version__
-
-    return __version__
-
-
-app = App(
-    name="attar",
-    help="The base of a convnet as a tool: filter, detect, condense.",
-    help_epilogue=_EPILOGUE,
-    help_format="markdown",
-    suppress_keyboard_interrupt=False,
-    version=_version,
-    default_parameter=Parameter(negative=()),
-)
-app.register_install_completion_command(
-    help="Install completion for your shell (bash, zsh, fish, PowerShell)."
-)
-
 _STEPS = Group("Filter, detect, condense", sort_key=1)
-_FILES = Group("In and out", sort_key=2)
 
 
-@app.command(usage="Usage: attar extract [OPTIONS] IMAGE...", help_epilogue=_EPILOGUE)
 def extract(
     *images: Annotated[str, Parameter(name="IMAGE", show_default=False)],
     kernel: Annotated[
@@ -79,12 +55,12 @@ def extract(
     pool_padding: Annotated[
         str, Parameter(group=_STEPS, allow_leading_hyphen=True, metavar="same|valid|T,B,L,R")
     ] = "same",
-    color: Annotated[Literal["gray", "rgb"], Parameter(group=_FILES)] = "gray",
+    color: Annotated[Literal["gray", "rgb"], Parameter(group=FILES)] = "gray",
     output: Annotated[
-        str | None, Parameter(name=["--output", "-o"], group=_FILES, metavar="FILE|FOLDER|PATTERN")
+        str | None, Parameter(name=["--output", "-o"], group=FILES, metavar="FILE|FOLDER|PATTERN")
     ] = None,
-    as_json: Annotated[bool, Parameter(name="--json", group=_FILES, show_default=False)] = False,
-    max_pixels: Annotated[int, Parameter(group=_FILES, metavar="N")] = 200_000_000,
+    as_json: Annotated[bool, Parameter(name="--json", group=FILES, show_default=False)] = False,
+    max_pixels: Annotated[int, Parameter(group=FILES, metavar="N")] = 200_000_000,
 ) -> int:
     """Filter an image with a kernel, detect the feature, condense the map.
 
@@ -134,16 +110,15 @@ def extract(
     if not images:
         raise ArgumentError("extract: which image? Name pictures or folders: attar extract IMAGE")
     options: dict[str, Any] = {
-        "conv_stride": _counts("--conv-stride", conv_stride),
+        "conv_stride": counts("--conv-stride", conv_stride),
         "conv_padding": _padding("--conv-padding", conv_padding),
         "activation": activation,
         "pool": pool,
-        "pool_size": _counts("--pool-size", pool_size),
-        "pool_stride": None if pool_stride is None else _counts("--pool-stride", pool_stride),
+        "pool_size": counts("--pool-size", pool_size),
+        "pool_stride": None if pool_stride is None else counts("--pool-stride", pool_stride),
         "pool_padding": _padding("--pool-padding", pool_padding),
     }
-    if max_pixels < 1:
-        raise ArgumentError(f"--max-pixels is {max_pixels}; accepted is a number of at least 1")
+    check_max_pixels(max_pixels)
     weights, spec = _check_once(kernel, options)
     files, failed = _list(images)
     targets = _targets(files, output)
@@ -175,18 +150,6 @@ class _Outcome:
     stats: "ExtractionStats | None" = None
     output: Path | None = None
     error: str | None = None
-
-
-def _counts(option: str, text: str) -> int | tuple[int, int]:
-    """Parse ``2`` or ``2x1``."""
-    found = re.fullmatch(r"\s*(\d+)\s*(?:[x×,]\s*(\d+)\s*)?", text)
-    if found is None or "0" in {number.lstrip("0") or "0" for number in found.groups() if number}:
-        raise ArgumentError(
-            f"{option} is {text!r}; accepted are a whole number of at least 1, or two of them, "
-            "vertical x horizontal, as in 2x1"
-        )
-    first, second = found.groups()
-    return int(first) if second is None else (int(first), int(second))
 
 
 def _padding(option: str, text: str) -> str | tuple[tuple[int, int], tuple[int, int]]:
@@ -222,11 +185,11 @@ def _list(named: Iterable[str]) -> tuple[list[Path], list[_Outcome]]:
         try:
             found = list_images(name)
         except (AttarError, OSError) as error:
-            failed.append(_Outcome(name, error=_reason(error, name)))
+            failed.append(_Outcome(name, error=reason(error, name)))
             continue
         if Path(name).is_dir():
             # A second run over the folder is about the same pictures as the first.
-            found = [file for file in found if not file.stem.endswith(_OWN_SUFFIX)] or found
+            found = [file for file in found if not file.stem.endswith(OWN_SUFFIX)] or found
         for file in found:
             files.setdefault(file.resolve(), file)
     return list(files.values()), failed
@@ -250,7 +213,7 @@ def _pattern(output: str | None, count: int) -> str:
     """Return `output` as a file name with ``{stem}`` where the image's name goes."""
     from attar.extraction import SUFFIXES
 
-    default = f"{{stem}}{_OWN_SUFFIX}.png"
+    default = f"{{stem}}{OWN_SUFFIX}.png"
     if output is None:
         return default
     suffix = Path(output).suffix.lower()
@@ -321,7 +284,7 @@ def _outcome(file: Path, target: Path, run: Callable[[Path], "Extraction"]) -> _
     except (AttarError, OSError, MemoryError) as error:
         # A full disk, or a folder that may not be written to, concerns this file alone: the
         # next one may be smaller or go elsewhere.
-        return _Outcome(str(file), error=_reason(error, str(file)))
+        return _Outcome(str(file), error=reason(error, str(file)))
     maps = {
         "image": result.image,
         "filter": result.filter,
@@ -330,20 +293,6 @@ def _outcome(file: Path, target: Path, run: Callable[[Path], "Extraction"]) -> _
     }
     shapes = {name: list(values.shape) for name, values in maps.items() if values is not None}
     return _Outcome(str(file), shapes=shapes, stats=result.stats, output=target)
-
-
-def _reason(error: BaseException, path: str) -> str:
-    """Return why it failed, without the path that is printed in front of it."""
-    if isinstance(error, MemoryError):
-        return "there is not enough memory for it"
-    text = " ".join(str(error).split()) or type(error).__name__
-    if isinstance(error, OSError) and not isinstance(error, AttarError) and error.strerror:
-        where = f" {error.filename}" if error.filename else ""
-        text = f"cannot write{where}: {error.strerror}"
-    beginnings = ("cannot read ", "no picture at ")
-    for prefix in (f"{words}{name}: " for words in beginnings for name in (path, repr(path))):
-        text = text.removeprefix(prefix)
-    return text
 
 
 @contextmanager
@@ -400,10 +349,10 @@ def _paragraph(outcome: _Outcome) -> str:
     assert shapes is not None
     dead = {"detect": _dead(stats.detect), "condense": _dead(stats.condense)}
     rows = [
-        (f"  {name}", _size(shape), f"dead space {dead[name]}" if name in dead else "")
+        (f"  {name}", size_text(shape), f"dead space {dead[name]}" if name in dead else "")
         for name, shape in shapes.items()
     ]
-    lines = [outcome.path, *_aligned(rows)]
+    lines = [outcome.path, *aligned(rows)]
     if stats.intensification is not None:
         lines[-1] += f"   intensification {stats.intensification:.2f}×"
     return "\n".join([*lines, f"  → {outcome.output}", ""])
@@ -417,92 +366,12 @@ def _table(outcomes: Sequence[_Outcome]) -> str:
         assert shapes is not None
         change = f"{_dead(stats.detect)} → {_dead(stats.condense)}"
         gain = "" if stats.intensification is None else f"{stats.intensification:.2f}×"
-        sizes = _size(shapes["image"]), _size(shapes["condense"])
+        sizes = size_text(shapes["image"]), size_text(shapes["condense"])
         rows.append((outcome.path, *sizes, change, gain, str(outcome.output)))
-    return "\n".join([*_aligned(rows), ""])
-
-
-def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
-    """Return the rows with their columns aligned, three spaces apart."""
-    from rich.cells import cell_len  # A Chinese character is two cells wide.
-
-    widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "   ".join(
-            text + " " * (width - cell_len(text)) for text, width in zip(row, widths, strict=True)
-        ).rstrip()
-        for row in rows
-    ]
-
-
-def _size(shape: Sequence[int]) -> str:
-    return " × ".join(map(str, shape))
+    return "\n".join([*aligned(rows), ""])
 
 
 def _dead(stats: "MapStats | None") -> str:
     if stats is None or stats.dead_space is None:
         return "?"
-    return f"{100 * stats.dead_space:.1f} %"
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the ``attar`` command.
-
-    Parameters
-    ----------
-    argv : sequence of str, optional
-        The arguments after the program's name; those of this process by default.
-
-    Returns
-    -------
-    int
-        The exit status: 0 done, 2 wrong usage, 3 some images failed, 130 interrupted.
-
-    Examples
-    --------
-    >>> main(["--version"])
-    0.1.0
-    0
-    """
-    if argv is not None:
-        return _run(argv)
-    # This process is ours. Importing makes many objects and no garbage, so looking for some
-    # takes 0.04 s of 0.7. _outcomes turns it on again, since figures do become garbage.
-    gc.disable()
-    # Matplotlib imports its 3-D axes only to have them registered: another 0.04 s. It does
-    # without, and warns that it does.
-    sys.modules["mpl_toolkits.mplot3d"] = None  # type: ignore[assignment]
-    warnings.filterwarnings("ignore", "Unable to import Axes3D")
-    # A terminal of another encoding gets \u2192 for an arrow, not an exception.
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")
-    status = _run(sys.argv[1:])
-    # Python looks for garbage once more when it ends, and takes 0.12 s to take Matplotlib apart.
-    gc.freeze()
-    return status
-
-
-def _run(argv: Sequence[str]) -> int:
-    try:
-        status = app(
-            list(argv), exit_on_error=False, print_error=False, result_action="return_value"
-        )
-        sys.stdout.flush()
-    except KeyboardInterrupt:
-        print("attar: interrupted; finished results are kept", file=sys.stderr)
-        return INTERRUPTED
-    except BrokenPipeError:
-        return _closed_pipe()
-    except (CycloptsError, AttarError, OSError) as error:
-        command = "attar extract" if "extract" in argv[:1] else "attar"
-        print(f"attar: {error}\nTry: {command} --help", file=sys.stderr)
-        return USAGE
-    return status if isinstance(status, int) else DONE
-
-
-def _closed_pipe() -> int:
-    """Leave quietly when the reader of our output is gone, as in ``attar … | head -1``."""
-    # Python flushes stdout once more at its exit, and would complain.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 128 + getattr(signal, "SIGPIPE", 13)
+    return percent(stats.dead_space)
