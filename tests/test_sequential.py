@@ -4,10 +4,8 @@ import copy
 import itertools
 import os
 import pickle
-import re
 import threading
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -880,17 +878,6 @@ def test_models_are_parts_of_models():
     branch = Sequential(layers.Add()([base(image), base(image)]))
     np.testing.assert_allclose(branch(x), 2 * base(x), rtol=1e-6)
     assert branch.count_params() == base.count_params()
-
-
-def test_the_code_of_the_guide_runs(tmp_path, monkeypatch):
-    root = Path(__file__).parent.parent
-    monkeypatch.chdir(root)  # where examples/ is
-    text = (root / "docs" / "models.md").read_text(encoding="utf-8")
-    blocks = re.findall(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
-    assert blocks
-    space = {"__name__": "page", "folder": tmp_path}
-    for number, block in enumerate(blocks, 1):
-        exec(compile(block, f"docs/models.md, block {number}", "exec"), space)
 
 
 def test_deep_graphs_are_read():
