@@ -16,7 +16,7 @@ class Panels {
         : data_(data), groups_(groups), filters_(filters_per_group),
           padded_(round_up(filters_per_group, L)), taps_(taps) {}
 
-    int64_t count() const { return (padded_ + 2 * L - 1) / (2 * L); }  // per group
+    int64_t count() const { return ceil_div(padded_, 2 * L); }  // per group
     int64_t first(int64_t panel) const { return panel * 2 * L; }       // filter of the group
     int64_t vectors(int64_t panel) const { return min(2, padded_ / L - 2 * panel); }
     int64_t width(int64_t panel) const { return vectors(panel) * L; }

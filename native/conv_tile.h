@@ -124,7 +124,7 @@ constexpr TileKernel<T> pooled_tiles[2][sizeof...(x)] = {{run_pooled_tile<Reduce
 template <int largest, class T>
 void run_kernels(const TileKernel<T> (&kernels)[largest], TileJob<T> job, int64_t count,
                  int64_t step) {
-    const int64_t tiles = (count + largest - 1) / largest;
+    const int64_t tiles = ceil_div(count, largest);
     for (int64_t i = 0, done = 0; i < tiles; ++i) {
         const int64_t size = count * (i + 1) / tiles - done;
         kernels[size - 1](job);

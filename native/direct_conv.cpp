@@ -25,8 +25,6 @@ Range part(int64_t size, int64_t parts, int64_t i) {
     return {size * i / parts, size * (i + 1) / parts};
 }
 
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
 template <class Reduce, class T>
 class DirectConv {
   public:

@@ -36,7 +36,7 @@ class DirectRows {
     DirectRows(const Images<const T>& in, const Images<T>& out, const Pool& pool, const Op& op)
         : in_(in), out_(out), op_(op), z_(TrimmedAxis(pool.z).axis), y_(TrimmedAxis(pool.y).axis),
           x_(TrimmedAxis(pool.x).axis), planar_(in.x_stride == 1 && out.x_stride == 1),
-          streams_(answer_bytes() >= Streamed::worthwhile_bytes) {
+          streams_(Streamed::worthwhile(out)) {
         const int64_t row = max(1, x_.out) * outputs_per_pixel();
         columns_ = x_.out;
         if (rows() < 4 * get_num_threads() || row > row_bytes / int64_t{sizeof(T)})
@@ -64,11 +64,11 @@ class DirectRows {
     }
 
     void run() const {
-        const int64_t pieces = steps(x_.out, columns_);
+        const int64_t pieces = ceil_div(x_.out, columns_);
         const auto stage = static_cast<size_t>(
             Streamed::stage_bytes + columns_ * outputs_per_pixel() * int64_t{sizeof(T)});
         parallel_for(
-            steps(rows(), band_) * pieces, streams_ ? stage + 64 : 0,
+            ceil_div(rows(), band_) * pieces, streams_ ? stage + 64 : 0,
             [=, this](int64_t task, void* memory) {
                 const int64_t begin = task % pieces * columns_, first = task / pieces * band_;
                 const int64_t end = min(x_.out, begin + columns_);
@@ -84,18 +84,13 @@ class DirectRows {
     static constexpr int64_t row_bytes = 16 << 10;    // of a piece's output
     static constexpr int64_t task_bytes = 128 << 10;  // of input
 
-    static int64_t steps(int64_t count, int64_t size) { return (count + size - 1) / size; }
-
     int64_t outputs_per_pixel() const { return planar_ ? 1 : in_.channels; }
-    int64_t answer_bytes() const {
-        return out_.n * out_.depth * out_.height * out_.width * out_.channels * int64_t{sizeof(T)};
-    }
     // Of the answer, those of all planes counted.
     int64_t rows() const { return in_.n * (planar_ ? in_.channels : 1) * z_.out * y_.out; }
 
     // The outputs from `begin` on, or in front of `end`, whose windows lie inside the image.
     int64_t inner_begin(int64_t begin) const {
-        return max(begin, steps(max(0, x_.pad_before), x_.stride));
+        return max(begin, ceil_div(max(0, x_.pad_before), x_.stride));
     }
     int64_t inner_end(int64_t end) const {
         const int64_t last = x_.in - x_.extent() + x_.pad_before;
@@ -190,7 +185,7 @@ class DirectRows {
         for (int64_t x = begin; x < end; ++x, to += out_.x_stride) {
             const int64_t taps = x_.taps_within(x, 0, x_.in);
             int64_t first = x_.first(x);
-            if (first < 0) first += steps(-first, x_.dilation) * x_.dilation;
+            if (first < 0) first += ceil_div(-first, x_.dilation) * x_.dilation;
             first *= in_.x_stride;
             const W all = divisor * op_.divisor(op_.pool.x, x);
             if (rows.count == 2 && taps == 2)

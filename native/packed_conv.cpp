@@ -63,11 +63,13 @@ constexpr int64_t cached_bytes = 4 << 20, reading = 8;
 template <class T>
 int64_t cost(const Cost& of, int64_t count, const Convolution<T>& conv) {
     constexpr int64_t L = lanes<T>;
-    const int64_t channels = conv.channels_per_group, filters = (conv.filters_per_group() + L - 1) / L;
+    const int64_t channels = conv.channels_per_group;
+    const int64_t filters = ceil_div(conv.filters_per_group(), L);
     const int64_t products = of.products * channels * filters;
     const bool cached = products <= cached_bytes / ATTAR_VECTOR_BYTES;
     const int64_t multiplied = cached || count > reading ? count : reading;
-    return multiplied * products + count * (of.input * ((channels + L - 1) / L) + of.output * filters);
+    return multiplied * products +
+           count * (of.input * ceil_div(channels, L) + of.output * filters);
 }
 
 template <class T>
@@ -76,7 +78,7 @@ ConvPath fastest_path(int64_t images, const Convolution<T>& conv, const Pool& po
         return axis.window == 3 && axis.stride == 1 && axis.dilation == 1;
     };
     const auto tiles = [&](int64_t size) {
-        return images * ((conv.y.out + size - 1) / size) * ((conv.x.out + size - 1) / size);
+        return images * ceil_div(conv.y.out, size) * ceil_div(conv.x.out, size);
     };
     if (!dense(conv.y) || !dense(conv.x) ||
         (pool.kind != PoolKind::none && !pooled_in_tiles(pool)))

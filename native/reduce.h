@@ -4,7 +4,8 @@
 // nothing but the number of taps: up to `short_sum` one after the other, beyond that by blocks of
 // 4, 16, 64, ... taps, each the sum of the four quarters in turn. Written in base 4, the number
 // of taps says how many blocks of each size there are; those of a size are added, and then the sums
-// of the sizes, the small ones first. Neighbouring windows share their blocks, whichever way they are computed (slide.h).
+// of the sizes, the small ones first. Neighbouring windows share their blocks, whichever way they
+// are computed (slide.h).
 #pragma once
 
 #include "simd.h"

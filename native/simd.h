@@ -142,8 +142,10 @@ ATTAR_INLINE Vec<T> broadcast(T value) {
 
 ATTAR_INLINE int64_t min(int64_t a, int64_t b) { return a < b ? a : b; }
 ATTAR_INLINE int64_t max(int64_t a, int64_t b) { return a > b ? a : b; }
+// How many pieces of this size hold so many.
+ATTAR_INLINE int64_t ceil_div(int64_t count, int64_t size) { return (count + size - 1) / size; }
 ATTAR_INLINE int64_t round_up(int64_t value, int64_t multiple) {
-    return (value + multiple - 1) / multiple * multiple;
+    return ceil_div(value, multiple) * multiple;
 }
 
 // Keeps a value in its register. Left alone, the compiler repeats a load or a broadcast in front

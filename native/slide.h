@@ -52,7 +52,6 @@ void climb_lanes(W* line, int64_t count) {
 // The windows of an axis over lines of a pitch. Results have a pitch of their own.
 struct Slide {
     int64_t taps, stride, dilation, pitch, to_pitch;
-    bool over_rows = false;  // vertical: `spare` then holds a line only, not as many rows
 
     int64_t extent() const { return (taps - 1) * dilation + 1; }
 };
@@ -99,15 +98,22 @@ void pick(const W* line, const Terms& terms, const Slide& slide, int64_t count, 
         // by the next pixel, if that lies right behind it.
         const int64_t all = count * pitch;
         constexpr int64_t few = 16 / sizeof(W);
-        if (!slide.over_rows && pitch <= few && stride <= 4 && !add && slide.to_pitch == pitch) {
-            // Few channels: every window, then those that are asked for.
-            dense(line, ((count - 1) * stride + 1) * pitch, spare, false);
-            const W* from = spare;
-            int64_t i = 0;
-            for (; i + few <= all; i += pitch, from += stride * pitch)
-                std::memcpy(to + i, from, few * sizeof(W));
-            for (; i < all; i += pitch, from += stride * pitch)
-                std::memcpy(to + i, from, static_cast<size_t>(pitch) * sizeof(W));
+        if (pitch <= few && stride <= 4 && !add && slide.to_pitch == pitch) {
+            // Few channels: every window of a stretch, then those that are asked for.
+            constexpr int64_t room = 4096 / sizeof(W);
+            W windows[room + L];
+            const int64_t most = (room / pitch - 1) / stride + 1;
+            for (int64_t o = 0; o < count; o += most) {
+                const int64_t part = min(most, count - o), numbers = part * pitch;
+                dense(line + o * stride * pitch, ((part - 1) * stride + 1) * pitch, windows, false);
+                const W* from = windows;
+                W* const target = to + o * pitch;
+                int64_t i = 0;
+                for (; i + few <= numbers; i += pitch, from += stride * pitch)
+                    std::memcpy(target + i, from, few * sizeof(W));
+                for (; i < numbers; i += pitch, from += stride * pitch)
+                    std::memcpy(target + i, from, static_cast<size_t>(pitch) * sizeof(W));
+            }
             return;
         }
         const bool exact = add || slide.to_pitch != pitch;

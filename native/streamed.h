@@ -15,24 +15,34 @@ namespace attar::ATTAR_ISA {
 class Streamed {
   public:
     static constexpr int64_t stage_bytes = 4 << 10;
-    // Answers of so many bytes do not stay in a cache anyway.
-    static constexpr int64_t worthwhile_bytes = 12 << 20;
 
-    // Whether pixels of an answer may be written vector by vector with `store`.
+    // Whether an answer is too large to stay in a cache anyway.
+    template <class T>
+    static bool worthwhile(const Images<T>& out) {
+        return out.n * out.depth * out.height * out.width * out.channels * int64_t{sizeof(T)} >=
+               12 << 20;
+    }
+
+    // Whether its pixels may be written vector by vector with `store`, too.
     template <class T>
     static bool takes(const Images<T>& out) {
         constexpr int64_t L = lanes<T>;
-        const int64_t size = out.n * out.height * out.width * out.channels * int64_t{sizeof(T)};
-        return size >= worthwhile_bytes && reinterpret_cast<uintptr_t>(out.data) % line == 0 &&
+        return worthwhile(out) && reinterpret_cast<uintptr_t>(out.data) % line == 0 &&
                out.n_stride % L == 0 && out.y_stride % L == 0 && out.x_stride % L == 0;
     }
 
     // Aligned, and with a `fence` before others read it.
     template <class T>
     static ATTAR_INLINE void store(T* to, Vec<T> value) {
-        char lane[line];
-        std::memcpy(lane, &value, line);
-        stream(reinterpret_cast<char*>(to), lane);
+#if defined(__AVX512F__)
+        _mm512_stream_si512(reinterpret_cast<__m512i*>(to), (__m512i)value);
+#elif defined(__AVX__)
+        _mm256_stream_si256(reinterpret_cast<__m256i*>(to), (__m256i)value);
+#elif defined(__x86_64__)
+        _mm_stream_si128(reinterpret_cast<__m128i*>(to), (__m128i)value);
+#else
+        attar::ATTAR_ISA::store(to, value);
+#endif
     }
 
     // Everything so far is in memory, for every thread to see.
@@ -78,24 +88,10 @@ class Streamed {
         int64_t i = -reinterpret_cast<intptr_t>(to_) & (line - 1);
         if (i > filled_) return;
         std::memcpy(to_, stage_, static_cast<size_t>(i));
-        for (; i + line <= filled_; i += line) stream(to_ + i, stage_ + i);
+        for (; i + line <= filled_; i += line) store(to_ + i, load(stage_ + i));
         filled_ -= i;
         std::memmove(stage_, stage_ + i, static_cast<size_t>(filled_));
         to_ += i;
-    }
-
-    static ATTAR_INLINE void stream(char* to, const char* from) {
-#if defined(__AVX512F__)
-        _mm512_stream_si512(reinterpret_cast<__m512i*>(to), _mm512_loadu_si512(from));
-#elif defined(__AVX__)
-        _mm256_stream_si256(reinterpret_cast<__m256i*>(to),
-                            _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
-#elif defined(__x86_64__)
-        _mm_stream_si128(reinterpret_cast<__m128i*>(to),
-                         _mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
-#else
-        std::memcpy(to, from, line);
-#endif
     }
 
     char* stage_;

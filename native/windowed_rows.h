@@ -58,14 +58,12 @@ class WindowedRows {
                reach(in.channels, in.c_stride) + 1) {
         choose_sizes();
         const int64_t row = columns_ * (pixels_ ? block_ : 1) * int64_t{sizeof(T)};
-        const int64_t answer = out.n * out.depth * out.height * out.width * out.channels;
-        streams_ = Op::streams && answer * int64_t{sizeof(T)} >= Streamed::worthwhile_bytes &&
-                   (row >= 1 << 10 || !buffers_);
+        streams_ = Op::streams && Streamed::worthwhile(out) && (row >= 1 << 10 || !buffers_);
     }
 
     void run() const {
-        const int64_t bands = steps(y_.out, band_), pieces = steps(x_.out, columns_);
-        const int64_t blocks = steps(in_.channels, block_);
+        const int64_t bands = ceil_div(y_.out, band_), pieces = ceil_div(x_.out, columns_);
+        const int64_t blocks = ceil_div(in_.channels, block_);
         const int64_t tasks = in_.n * blocks * z_.out * bands * pieces;
         parallel_for(tasks, Scratch(*this, nullptr).bytes, [=, this](int64_t task, void* memory) {
             const Stretch columns(x_, task % pieces * columns_, columns_);
@@ -105,9 +103,8 @@ class WindowedRows {
     }
     // The smallest size that takes no more pieces than `most` does.
     static int64_t even_share(int64_t count, int64_t most) {
-        return steps(count, steps(count, max(1, min(most, count))));
+        return ceil_div(count, ceil_div(count, max(1, min(most, count))));
     }
-    static int64_t steps(int64_t count, int64_t size) { return (count + size - 1) / size; }
 
     void choose_sizes() {
         const int64_t whole = x_.span(x_.bounds ? 1 : x_.out);
@@ -140,8 +137,8 @@ class WindowedRows {
         else
             band_ = task_bytes / (row_numbers * y_.stride * int64_t{sizeof(T)});
         // Every thread is to have something to do.
-        const int64_t others = in_.n * steps(in_.channels, block_) * z_.out * steps(x_.out, columns_);
-        const int64_t wanted = steps(4 * get_num_threads(), max(1, others));
+        const int64_t others = in_.n * ceil_div(in_.channels, block_) * z_.out * ceil_div(x_.out, columns_);
+        const int64_t wanted = ceil_div(4 * get_num_threads(), max(1, others));
         const int64_t least =
             buffers_ || rolls_ ? y_.extent() / y_.stride : min(8, y_.window / y_.stride);
         band_ = even_share(y_.out, max(least, min(band_, y_.out / wanted)));
@@ -448,7 +445,7 @@ class WindowedRows {
                      const Scratch& scratch) const {
         if (!y_.bounds) {
             slide_windows<R>(scratch.buffer,
-                             Slide{y_.window, y_.stride, y_.dilation, pitch, numbers, true},
+                             Slide{y_.window, y_.stride, y_.dilation, pitch, numbers},
                              strip.rows.count(), to, scratch.lines.spare);
             return;
         }

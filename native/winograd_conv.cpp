@@ -52,7 +52,7 @@ class WinogradConv {
                  const Convolution<T>& conv, const Pool& pool)
         : in_(in), out_(out), conv_(conv), pool_(pool),
           panels_(winograd_panels<M>(packed, conv)),
-          tiles_y_((conv.y.out + M - 1) / M), tiles_x_((conv.x.out + M - 1) / M),
+          tiles_y_(ceil_div(conv.y.out, M)), tiles_x_(ceil_div(conv.x.out, M)),
           tiles_(in.n * tiles_y_ * tiles_x_),
           channels_(conv.channels_per_group),
           pixel_(uncrowded<T>(round_up(channels_, L))), tile_(uncrowded<T>(P * P * pixel_)) {
