@@ -97,21 +97,13 @@ REPOSITORIES = {
 
 
 @dataclass(frozen=True)
-class Extraction(Work):
-    """Filter, detect and condense: one image, one kernel, SAME padding, no bias, float32."""
+class ImageWork(Work):
+    """Work on a batch of images, float32, that is described in words."""
 
-    operation = "extract"
     words: dict[str, str] = field(repr=False)
     """The description."""
     image_shape: tuple[int, int, int, int]
     """(N, H, W, C)."""
-    kernel_shape: tuple[int, int, int, int]
-    """(kh, kw, C, K)."""
-    window: int = 2
-    stride: int = 2
-    """Of the pooling window; the filter moves by one pixel."""
-    kernel_values: tuple[tuple[float, ...], ...] | None = field(default=None, repr=False)
-    """The values of a gray kernel; None draws them."""
 
     @property
     def description(self) -> dict[str, str]:
@@ -122,6 +114,20 @@ class Extraction(Work):
     def dtype(self) -> str:
         """Always float32."""
         return "float32"
+
+
+@dataclass(frozen=True)
+class Extraction(ImageWork):
+    """Filter, detect and condense: one image, one kernel, SAME padding, no bias, float32."""
+
+    operation = "extract"
+    kernel_shape: tuple[int, int, int, int]
+    """(kh, kw, C, K)."""
+    window: int = 2
+    stride: int = 2
+    """Of the pooling window; the filter moves by one pixel."""
+    kernel_values: tuple[tuple[float, ...], ...] | None = field(default=None, repr=False)
+    """The values of a gray kernel; None draws them."""
 
     @property
     def output_shape(self) -> tuple[int, int, int, int]:
@@ -344,7 +350,7 @@ class Stage:
 
 
 @dataclass(frozen=True)
-class Base(Work):
+class Base(ImageWork):
     """The base of a convnet, or a part of it: stages one after the other, float32.
 
     Weights are drawn so that maps neither grow nor fade; each library packs them before the clock
@@ -352,25 +358,11 @@ class Base(Work):
     """
 
     operation = "base"
-    words: dict[str, str] = field(repr=False)
-    """The description."""
-    image_shape: tuple[int, int, int, int]
-    """(N, H, W, C)."""
     stages: tuple[Stage, ...]
 
     def describe(self) -> dict[str, Any]:
         """Return what a kept run says about the work: of the stages, their numbers."""
         return super().describe() | {"stages": [dataclasses.asdict(stage) for stage in self.stages]}
-
-    @property
-    def description(self) -> dict[str, str]:
-        """What was given as `words`."""
-        return self.words
-
-    @property
-    def dtype(self) -> str:
-        """Always float32."""
-        return "float32"
 
     @property
     def shapes(self) -> list[tuple[int, int, int, int]]:

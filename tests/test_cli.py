@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,8 @@ import attar
 from attar import cli, kernels
 from attar.extraction import Extraction, extract
 from attar.images import read_image
+
+from .shell import files
 
 RNG = np.random.default_rng(3)
 
@@ -36,19 +39,9 @@ def photo(path, *, gray=False, size=(12, 16)):
     return str(path)
 
 
-def files(folder="."):
-    return sorted(str(file) for file in Path(folder).rglob("*") if file.is_file())
-
-
 @pytest.fixture
-def run(capsys):
-    def call(*arguments):
-        status = cli.main(["extract", *arguments])
-        out, err = capsys.readouterr()
-        assert "Traceback" not in err
-        return status, out, err
-
-    return call
+def run(shell):
+    return partial(shell, "extract")
 
 
 @pytest.fixture

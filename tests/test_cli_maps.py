@@ -5,6 +5,7 @@ import os
 os.environ.setdefault("KERAS_BACKEND", "torch")  # before Keras is imported
 
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,11 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
 
-from attar import Sequential, cli, figures, layers
+from attar import Sequential, figures, layers
 from attar.cli import maps as room
 from attar.images import read_image, resize_image
+
+from .shell import files
 
 RNG = np.random.default_rng(9)
 
@@ -51,19 +54,9 @@ def saved(path="m.safetensors", shape=(None, None, 3)):
     return path
 
 
-def files():
-    return sorted(str(file) for file in Path().rglob("*") if file.is_file())
-
-
 @pytest.fixture
-def run(capsys):
-    def call(*arguments):
-        status = cli.main(["maps", *arguments])
-        out, err = capsys.readouterr()
-        assert "Traceback" not in err
-        return status, out, err
-
-    return call
+def run(shell):
+    return partial(shell, "maps")
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from attar.errors import ArgumentError, DTypeError, ShapeError
 
 __all__ = [
+    "CACHE_LINE",
     "Array",
     "answer_array",
     "check_out",
@@ -29,6 +30,9 @@ __all__ = [
 
 Array: TypeAlias = NDArray[Any]
 Return: TypeAlias = Callable[[Array], Any]
+
+CACHE_LINE = 64
+"""Bytes."""
 
 # Steps of the search for a shared element: strides made to be hard end it, not the session.
 _OVERLAP_WORK: Any = 10_000
@@ -241,10 +245,9 @@ def answer_array(
 
 def empty_aligned(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
     """Return a new array that begins with a line of the cache."""
-    line = 64
     size = math.prod(shape) * dtype.itemsize
-    memory = np.empty(size + line, np.uint8)
-    begin = -memory.ctypes.data % line
+    memory = np.empty(size + CACHE_LINE, np.uint8)
+    begin = -memory.ctypes.data % CACHE_LINE
     return memory[begin : begin + size].view(dtype).reshape(shape)
 
 

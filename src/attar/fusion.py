@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from attar.arrays import Array, answer_array, empty_aligned
+from attar.arrays import CACHE_LINE, Array, check_out, empty_aligned
 from attar.errors import DTypeError, ShapeError
 from attar.geometry import Padding
 from attar.graph import INPUT, Graph, shape_argument
@@ -27,7 +27,6 @@ from attar.tables import count, memory, shape_text, table
 
 __all__ = ["Plan", "Step"]
 
-_ALIGNMENT = 64  # bytes: a line of the cache
 # Of one image's map between two convolutions: a larger one is made and used in bands of about this.
 _BAND_BYTES = 2 << 20
 _MOST_BANDS = 32
@@ -185,8 +184,9 @@ class Plan:
         if x.dtype != self.dtype:
             raise DTypeError(f"Plan: made for inputs of {self.dtype}, got {x.dtype}")
         if out is None:
-            out = empty_aligned(self.output_shape, self.dtype)
-        result = answer_array("Plan", out, self.output_shape, self.dtype, x)
+            result = empty_aligned(self.output_shape, self.dtype)
+        else:
+            result = check_out("Plan", out, self.output_shape, self.dtype, x)
         if result.size:
             dense = result if result.flags.c_contiguous else np.empty(result.shape, result.dtype)
             try:
@@ -587,7 +587,7 @@ def _place(drafts: list[_Draft], itemsize: int) -> _Places:
         if owner not in (INPUT, answer):
             numbers[owner] = len(buffers)
             size = _size(drafts[owner].output_shape) * itemsize
-            size += -size % _ALIGNMENT
+            size += -size % CACHE_LINE
             buffers.append(Buffer(size, owner, needed[owner]))
     homes: list[int | Literal["input", "output"]] = [
         "output" if owner == answer else "input" if owner == INPUT else numbers[owner]

@@ -10,7 +10,7 @@ from attar.errors import ArgumentError, DTypeError, ShapeError
 from attar.layers.arguments import Shape, read_shape
 from attar.layers.base import InputLayer, Layer, Symbol, default_name
 
-__all__ = ["INPUT", "Graph", "Node", "name_layers", "shape_argument"]
+__all__ = ["INPUT", "Graph", "Node", "free_name", "name_layers", "shape_argument"]
 
 INPUT = -1  # as an input of a node: the model's own input
 
@@ -219,13 +219,24 @@ def name_layers(layers: Sequence[Layer]) -> None:
             taken.add(layer.name)
     for layer in layers:
         if not layer.is_named:
-            base = name = default_name(type(layer))
-            number = 0
-            while name in taken:
-                number += 1
-                name = f"{base}_{number}"
-            layer.name = name
-            taken.add(name)
+            layer.name = free_name(default_name(type(layer)), taken)
+
+
+def free_name(name: str, taken: set[str]) -> str:
+    """Return the name, with a number behind it where it is taken, and take it.
+
+    Examples
+    --------
+    >>> taken = {"conv2d"}
+    >>> free_name("conv2d", taken), free_name("conv2d", taken)
+    ('conv2d_1', 'conv2d_2')
+    """
+    free, number = name, 0
+    while free in taken:
+        number += 1
+        free = f"{name}_{number}"
+    taken.add(free)
+    return free
 
 
 def _check(i: int, node: Node) -> None:

@@ -24,9 +24,9 @@ from attar.cli.shell import (
     counts,
     percent,
     reason,
-    size_text,
 )
 from attar.errors import ArgumentError, AttarError
+from attar.tables import shape_text
 
 if TYPE_CHECKING:
     from attar.extraction import Extraction
@@ -349,7 +349,7 @@ def _paragraph(outcome: _Outcome) -> str:
     assert shapes is not None
     dead = {"detect": _dead(stats.detect), "condense": _dead(stats.condense)}
     rows = [
-        (f"  {name}", size_text(shape), f"dead space {dead[name]}" if name in dead else "")
+        (f"  {name}", shape_text(shape), f"dead space {dead[name]}" if name in dead else "")
         for name, shape in shapes.items()
     ]
     lines = [outcome.path, *aligned(rows)]
@@ -366,7 +366,7 @@ def _table(outcomes: Sequence[_Outcome]) -> str:
         assert shapes is not None
         change = f"{_dead(stats.detect)} → {_dead(stats.condense)}"
         gain = "" if stats.intensification is None else f"{stats.intensification:.2f}×"
-        sizes = size_text(shapes["image"]), size_text(shapes["condense"])
+        sizes = shape_text(shapes["image"]), shape_text(shapes["condense"])
         rows.append((outcome.path, *sizes, change, gain, str(outcome.output)))
     return "\n".join([*aligned(rows), ""])
 

@@ -25,7 +25,6 @@ from attar.cli.shell import (
     counts,
     percent,
     reason,
-    size_text,
 )
 from attar.errors import ArgumentError, AttarError, ShapeError
 from attar.tables import memory, shape_text
@@ -295,7 +294,7 @@ def _check_memory(model: "Sequential", shape: tuple[int, ...]) -> None:
     needed = numbers * np.dtype(np.float32).itemsize
     if needed > _TRACE_BYTES:
         raise ShapeError(
-            f"the maps of all layers would take {memory(needed)} for {size_text(shape[1:3])} "
+            f"the maps of all layers would take {memory(needed)} for {shape_text(shape[1:3])} "
             f"pixels, and the limit is {memory(_TRACE_BYTES)}; say a smaller --size"
         )
 
@@ -352,10 +351,10 @@ def _report(
     """Return what a person reads."""
     lines = [model if image is None else f"{image} → {model}"]
     if seen is not None:
-        lines.append(f"  image {size_text(seen.read_size)}")
+        lines.append(f"  image {shape_text(seen.read_size)}")
         if seen.resized:
             why = ", the size that the model takes" if seen.fixed else ""
-            lines[-1] += f", resized to {size_text(seen.image.shape[:2])}{why}"
+            lines[-1] += f", resized to {shape_text(seen.image.shape[:2])}{why}"
     lines += _table(found)
     if target is not None:
         lines.append(f"  → {target}")

@@ -86,8 +86,3 @@ def aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
 def percent(fraction: float) -> str:
     """Write a fraction to a tenth of a percent."""
     return f"{100 * fraction:.1f} %"
-
-
-def size_text(shape: Sequence[int]) -> str:
-    """Write a shape."""
-    return " × ".join(map(str, shape))

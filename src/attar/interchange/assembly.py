@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from attar.arrays import Array
 from attar.errors import AttarError, ModelError
-from attar.graph import INPUT, Graph, Node, shape_argument
+from attar.graph import INPUT, Graph, Node, free_name, shape_argument
 from attar.interchange.limits import DIMENSION, LAYERS, Budget, shown
 from attar.layers import Layer
 from attar.layers.base import Shape
@@ -98,7 +98,7 @@ class Assembly:
         try:
             if id(layer) not in self._layers:
                 self._layers.add(id(layer))
-                layer.name = self._free_name(name or layer.name)
+                layer.name = free_name(name or layer.name, self._names)
                 if weights is not None:
                     self._set_weights(layer, where, weights)
             argument = shape_argument(layer, list(shapes))
@@ -126,14 +126,6 @@ class Assembly:
                     "convert the model to float32 first",
                 )
         layer.set_weights(weights)
-
-    def _free_name(self, name: str) -> str:
-        free, number = name, 0
-        while free in self._names:
-            number += 1
-            free = f"{name}_{number}"
-        self._names.add(free)
-        return free
 
     def graph(self, output: int, input_shape: Shape | None) -> Graph:
         """Return the graph of what leads to the output.

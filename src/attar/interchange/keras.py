@@ -30,6 +30,7 @@ from attar.interchange.limits import (
     Budget,
     check_archive,
     file_of,
+    list_of,
     parse_json,
     read_entry,
     shown,
@@ -230,7 +231,7 @@ class _Reader:
         if depth > DEPTH:
             raise self._too_deep()
         config = _dict(serialized, "config")
-        for entry in _list(config, "layers"):
+        for entry in list_of(OPERATION, config, "layers"):
             inner = _dict(entry, "config")
             if entry.get("class_name") == "InputLayer":
                 found = inner.get("batch_shape") or inner.get("batch_input_shape")
@@ -254,7 +255,7 @@ class _Reader:
             raise self._too_deep()
         self._check_model(serialized)
         config = _dict(serialized, "config")
-        entries = list(self._with_sources(_list(config, "layers"), source))
+        entries = list(self._with_sources(list_of(OPERATION, config, "layers"), source))
         if serialized["class_name"] == "Sequential":
             for entry, inner in entries:
                 x = self._apply(entry, inner, [x], path)
@@ -326,7 +327,7 @@ class _Reader:
         calls: dict[tuple[str, int], _Call] = {}
         for entry, source in entries:
             name = _name(entry)
-            for i, node in enumerate(_list(entry, "inbound_nodes")):
+            for i, node in enumerate(list_of(OPERATION, entry, "inbound_nodes")):
                 if not isinstance(node, dict):
                     raise ModelError(
                         f"{OPERATION}: the file was written by Keras 2; load it and save it with "
@@ -341,7 +342,7 @@ class _Reader:
                 raise self._refusal(entry, f"is called with {shown(key)}={shown(value)}")
         arguments: list[Any] = []
         inputs: list[tuple[str, int]] = []
-        given = _list(node, "args")
+        given = list_of(OPERATION, node, "args")
         if len(given) == 1 and isinstance(given[0], list):  # layers that merge take a list
             given = given[0]
         for argument in given:
@@ -585,13 +586,6 @@ def _dict(entry: Any, key: str) -> dict[str, Any]:
     value = entry.get(key) if isinstance(entry, dict) else None
     if not isinstance(value, dict):
         raise ModelError(f"{OPERATION}: {key} must be an object, got {shown(value)}")
-    return value
-
-
-def _list(entry: dict[str, Any], key: str) -> list[Any]:
-    value = entry.get(key)
-    if not isinstance(value, list) or len(value) > LAYERS:
-        raise ModelError(f"{OPERATION}: {key} must be a list of up to {LAYERS}, got {shown(value)}")
     return value
 
 

@@ -26,6 +26,7 @@ __all__ = [
     "check_protobuf",
     "file_of",
     "inside",
+    "list_of",
     "parse_json",
     "read_entry",
     "shown",
@@ -121,6 +122,21 @@ def inside(operation: str, folder: Path, location: str) -> Path:
             "a model may name only files beside it"
         )
     return file_of(operation, target)
+
+
+def list_of(operation: str, entry: dict[str, Any], key: str) -> list[Any]:
+    """Return a list of the JSON of a model, of no more entries than a model has layers.
+
+    Examples
+    --------
+    >>> list_of("load", {"layers": 3}, "layers")
+    Traceback (most recent call last):
+    attar.errors.ModelError: load: layers must be a list of up to 20000, got 3
+    """
+    value = entry.get(key)
+    if not isinstance(value, list) or len(value) > LAYERS:
+        raise ModelError(f"{operation}: {key} must be a list of up to {LAYERS}, got {shown(value)}")
+    return value
 
 
 class Budget:

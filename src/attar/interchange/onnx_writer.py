@@ -13,7 +13,7 @@ from attar import layers
 from attar.arrays import Array
 from attar.errors import ArgumentError, ModelError
 from attar.files import atomic_path
-from attar.graph import INPUT, Graph
+from attar.graph import INPUT, Graph, free_name
 from attar.interchange.limits import shown
 from attar.layers import Layer
 from attar.layers.base import Shape
@@ -183,12 +183,7 @@ class _Writer:
 
     def free(self, name: str) -> str:
         """Return a name that no other tensor has."""
-        free, number = name, 0
-        while free in self._names:
-            number += 1
-            free = f"{name}_{number}"
-        self._names.add(free)
-        return free
+        return free_name(name, self._names)
 
     def node(
         self,

@@ -17,7 +17,14 @@ from attar.errors import ModelError
 from attar.files import atomic_path
 from attar.graph import Graph, Node
 from attar.interchange.assembly import taking_over
-from attar.interchange.limits import LAYERS, STRUCTURE_BYTES, file_of, parse_json, shown, shown_path
+from attar.interchange.limits import (
+    STRUCTURE_BYTES,
+    file_of,
+    list_of,
+    parse_json,
+    shown,
+    shown_path,
+)
 
 __all__ = ["read", "write"]
 
@@ -145,12 +152,12 @@ def _contents(file: Path) -> tuple[dict[str, str], dict[str, Array]]:
 
 
 def _graph(architecture: dict[str, Any], tensors: dict[str, Array]) -> Graph:
-    entries = _list(architecture, "layers")
+    entries = list_of("load", architecture, "layers")
     made = [_layer(entry, tensors) for entry in entries]
     if tensors:
         raise ModelError(f"load: the tensor {shown(next(iter(tensors)))} belongs to no layer")
     nodes = []
-    for entry in _list(architecture, "nodes"):
+    for entry in list_of("load", architecture, "nodes"):
         place, inputs = entry if isinstance(entry, list) and len(entry) == 2 else (None, None)
         if type(place) is not int or not 0 <= place < len(made) or not isinstance(inputs, list):
             raise ModelError(
@@ -166,13 +173,6 @@ def _graph(architecture: dict[str, Any], tensors: dict[str, Array]) -> Graph:
     if graph.input_shape is not None:
         graph.build((None, *graph.input_shape))  # layers that do not fit each other say so
     return graph
-
-
-def _list(architecture: dict[str, Any], key: str) -> list[Any]:
-    value = architecture.get(key)
-    if not isinstance(value, list) or len(value) > LAYERS:
-        raise ModelError(f"load: {key} must be a list of up to {LAYERS}, got {shown(value)}")
-    return value
 
 
 def _layer(entry: Any, tensors: dict[str, Array]) -> layers.Layer:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from attar.arrays import Array, empty_aligned
-from attar.nn.fused import FusedConv, Resolved, Rows
+from attar.nn.fused import FusedConv, Resolved
 
 __all__ = ["InBands"]
 
@@ -80,17 +81,17 @@ class InBands:
             goals = [0] * count
             goals[-1] = min(until, heights[-1])
             for i in range(count - 1, 0, -1):
-                end = self._rows(i, 0, goals[i]).end if goals[i] > done[i] else 0
+                end = self._needs(i, 0, goals[i])[1] if goals[i] > done[i] else 0
                 goals[i - 1] = min(heights[i - 1], max(done[i - 1], -(-end // _TILE) * _TILE))
             for i in range(count):
                 if goals[i] == done[i]:
                     continue
-                begin, end, resolved = self._rows(i, done[i], goals[i])
+                begin, end, resolved = self._convs[i].rows(self._shapes[i], done[i], goals[i])
                 top = tops[i - 1] if i else 0
                 kept = slice(0, 0)
                 if i < count - 1:
                     # What the next convolution still needs of the rows that are there.
-                    needed = self._rows(i + 1, done[i + 1], heights[i + 1]).begin
+                    needed, _ = self._needs(i + 1, done[i + 1], heights[i + 1])
                     first = min(max(needed, tops[i]), done[i])
                     kept = slice(first - tops[i], done[i] - tops[i])
                     tops[i] = first
@@ -100,8 +101,8 @@ class InBands:
                 done[i] = goals[i]
         return calls
 
-    def _rows(self, stage: int, first: int, last: int) -> Rows:
-        return self._convs[stage].rows(self._shapes[stage], first, last)
+    def _needs(self, stage: int, first: int, last: int) -> tuple[int, int]:
+        return self._convs[stage].needs(self._shapes[stage], first, last)
 
     @property
     def path(self) -> str:
@@ -136,4 +137,4 @@ class InBands:
 
 
 def _bytes(shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> int:
-    return int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+    return math.prod(shape) * dtype.itemsize

@@ -148,11 +148,18 @@ class FusedConv:
 
         They are computed by the kernel that computes the whole answer.
         """
+        part, begin, end = self._part(input_shape, first, last)
+        return Rows(begin, end, self._prepare(input_shape, part, self.path(input_shape)))
+
+    def needs(self, input_shape: tuple[int, ...], first: int, last: int) -> tuple[int, int]:
+        """Return the rows [begin, end) of the input that the rows [first, last) look at."""
+        return self._part(input_shape, first, last)[1:]
+
+    def _part(self, input_shape: tuple[int, ...], first: int, last: int) -> tuple[_Axes, int, int]:
         axes = self._axes(tuple(input_shape))
-        pool_y, begin, end = axes.pool_y.part(first, last)
-        y, top, bottom = axes.y.part(begin, end)
-        part = axes._replace(y=y, pool_y=pool_y)
-        return Rows(top, bottom, self._prepare(input_shape, part, self.path(input_shape)))
+        pool_y, top, bottom = axes.pool_y.part(first, last)
+        y, begin, end = axes.y.part(top, bottom)
+        return axes._replace(y=y, pool_y=pool_y), begin, end
 
     def _cut(self, shape: Resolved) -> Array:
         top, bottom, left, right = shape.taps
