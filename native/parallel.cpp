@@ -132,6 +132,7 @@ class Pool {
         std::unique_lock<std::mutex> lock(busy_, std::try_to_lock);
         if (!lock) return false;
         start_workers(threads - 1);
+        keep_off_processor_of_caller();
         job_.task = task;
         job_.context = context;
         job_.count = count;
@@ -156,11 +157,31 @@ class Pool {
     void start_workers(int wanted) {
         for (; started_ < wanted; ++started_) {
             try {
-                std::thread([this, number = started_] { work(number); }).detach();
+                std::thread worker([this, number = started_] { work(number); });
+                workers_[started_] = worker.native_handle();
+                worker.detach();
+                avoided_ = -1;
             } catch (const std::system_error&) {
                 return;  // fewer threads do the same work
             }
         }
+    }
+
+    // A scheduler likes to wake a thread where its waker runs, and may leave it waiting there while
+    // another processor idles: a short job was over before its worker had begun. So workers may run
+    // wherever the caller may, but not where it does now. It seldom moves.
+    void keep_off_processor_of_caller() {
+#if defined(__linux__)
+        const int processor = sched_getcpu();
+        if (processor < 0 || processor == avoided_) return;
+        avoided_ = processor;
+        cpu_set_t set;
+        CPU_ZERO(&set);
+        if (sched_getaffinity(0, sizeof set, &set) != 0) return;
+        CPU_CLR(processor, &set);
+        if (CPU_COUNT(&set) == 0) return;
+        for (int i = 0; i < started_; ++i) pthread_setaffinity_np(workers_[i], sizeof set, &set);
+#endif
     }
 
     void work(int number) {
@@ -189,6 +210,8 @@ class Pool {
     std::atomic<int> inside_{0};
     std::atomic<int> generation_{0};
     int started_ = 0;
+    int avoided_ = -1;  // the processor that workers keep off, or -1
+    pthread_t workers_[max_threads];
 };
 
 // Never destroyed: its workers may be asleep in it when the process ends.
