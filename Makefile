@@ -72,7 +72,7 @@ test: $(VENV)/.installed $(VENV)/.extra-test $(VENV)/.real-models
 bench: $(VENV)/.installed $(VENV)/.extra-bench
 	$(BIN)/python -m benchmarks
 
-KERNEL_TESTS := $(patsubst %,tests/test_%.py,nn pooling bins antialias gradients conv)
+KERNEL_TESTS := $(patsubst %,tests/test_%.py,nn pooling bins antialias gradients conv training)
 ASAN := $(shell $${CXX:-c++} -print-file-name=libasan.so) $(shell $${CXX:-c++} -print-file-name=libubsan.so)
 
 sanitize: $(VENV)/.built-with $(VENV)/.installed $(VENV)/.extra-test

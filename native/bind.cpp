@@ -190,6 +190,17 @@ void run_relu(const Input& in, const Output& out, int code) {
     kernels().relu(number, in.data(), out.data(), static_cast<int64_t>(in.size()));
 }
 
+void run_relu_grad(const Input& grad, const Input& features, const Output& out, int code) {
+    const Number number = number_of(code, float_types, grad, features, out);
+    require(contiguous(grad) && contiguous(features) && contiguous(out),
+            "relu_grad: expected contiguous arrays");
+    require(grad.size() == out.size() && features.size() == out.size(),
+            "relu_grad: the arrays differ in size");
+    nb::gil_scoped_release release;
+    kernels().relu_grad(number, grad.data(), features.data(), out.data(),
+                        static_cast<int64_t>(out.size()));
+}
+
 void run_pool(const Input& input, const Output& output, const OwnedPool& owned, int code) {
     const Pool& pool = owned.pool;
     require(pool.kind != PoolKind::none, "pool: expected a kind");
@@ -209,7 +220,7 @@ int winner_bytes(const Pool& pool, size_t itemsize) {
 }
 
 void run_pool_winners(const Input& input, const Output& output, const Output& winners,
-                      const OwnedPool& owned, int code) {
+                      const OwnedPool& owned, int code, bool rectified) {
     const Pool& pool = owned.pool;
     const Number number = number_of(code, types, input, output);
     require(pool.kind == PoolKind::max, "pool_winners: expected MAX");
@@ -218,7 +229,8 @@ void run_pool_winners(const Input& input, const Output& output, const Output& wi
     require_axes(in, images<const void>(winners), pool);
     const int bytes = winner_bytes(pool, winners.itemsize());
     nb::gil_scoped_release release;
-    kernels().pool_winners(number, in, images<void>(output), images<void>(winners), bytes, pool);
+    kernels().pool_winners(number, in, images<void>(output), images<void>(winners), bytes, pool,
+                           rectified);
 }
 
 void run_max_pool_grad(const Input& grad, const Input& winners, const Output& out,
@@ -298,6 +310,7 @@ NB_MODULE(_core, m) {
         });
 
     m.def("relu", &run_relu);
+    m.def("relu_grad", &run_relu_grad);
     m.def("pool", &run_pool);
     m.def("pool_winners", &run_pool_winners);
     m.def("max_pool_grad", &run_max_pool_grad);

@@ -51,7 +51,6 @@ class PackedFilters {
         : conv_(conv), path_(path), size_(operations<T>().packed_size(path, conv)),
           packed_(static_cast<T*>(std::aligned_alloc(64, bytes()))) {
         if (!packed_) throw std::bad_alloc();
-        std::fill_n(packed_.get(), bytes() / sizeof(T), T{0});
         operations<T>().pack(path, conv, packed_.get());
         conv_.filters = conv_.bias = nullptr;
     }
@@ -180,6 +179,79 @@ class PackedConvolution {
     Packed packed_;
 };
 
+// What flows into the map of a convolution, and the convolution over these images of `channels`.
+template <class T>
+struct MapFlow {
+    Images<const T> grad;
+    AnyInput winners;
+    int winner_bytes;
+    Convolution<T> conv;
+
+    template <class Filters>
+    MapFlow(const Input& g, const Input& w, const Filters& filters, const Images<const T>& in,
+            const Axis& y, const Axis& x, const Pool& pool)
+        : grad(images<const T>(g)), winners(images<const void>(w)),
+          winner_bytes(w.dtype() == nb::dtype<T>() ? 0 : static_cast<int>(w.itemsize())) {
+        require(g.dtype() == nb::dtype<T>() && filters.dtype() == nb::dtype<T>(),
+                "conv_grad: the arrays differ in dtype");
+        require(winner_bytes == 0 ? pool.kind == PoolKind::none
+                                  : w.dtype() == nb::dtype<uint8_t>() || w.dtype() == nb::dtype<uint16_t>() ||
+                                        w.dtype() == nb::dtype<uint32_t>(),
+                "conv_grad: expected winners of uint8, uint16 or uint32");
+        for (size_t i = 0; i < 5; ++i)
+            require(g.shape(i) == w.shape(i), "conv_grad: the winners do not fit the gradient");
+        require(in.n == grad.n && in.depth == 1 && grad.depth == 1,
+                "conv_grad: the images do not fit the gradient");
+        require(!y.bounds && !x.bounds && !pool.y.bounds && !pool.x.bounds,
+                "conv_grad: expected regular windows");
+        require(pool.y.in == y.out && pool.x.in == x.out,
+                "conv_grad: the pool does not fit the map");
+        require_axis(in.height, grad.height, y, pool.y);
+        require_axis(in.width, grad.width, x, pool.x);
+        require(filters.ndim() == 4 && contiguous(filters),
+                "conv_grad: expected dense filters of rank 4");
+        const auto size = [&](size_t i) { return static_cast<int64_t>(filters.shape(i)); };
+        require(size(0) == y.window && size(1) == x.window && size(2) >= 1 &&
+                    in.channels % size(2) == 0 && size(3) == grad.channels,
+                "conv_grad: the filters do not fit");
+        conv = {y, x, static_cast<const T*>(filters.data()), nullptr, size(2), size(3),
+                in.channels / size(2), false};
+        require(size(3) % conv.groups == 0, "conv_grad: the groups do not fit the filters");
+        // Places under a row of windows are counted in 32 bits.
+        const double rows = double(pool.y.extent() - 1) * double(y.stride) + double(y.extent());
+        require(rows * reach(x, pool.x) * double(size(2)) < double(int64_t{1} << 31),
+                "conv_grad: the windows reach too far");
+    }
+};
+
+template <class T>
+void run_filter_grad(const Input& grad, const Input& winners, const Input& input,
+                     const Output& filters, const std::optional<Output>& bias, const Axis& y,
+                     const Axis& x, const Pool& pool) {
+    const auto in = images<const T>(input);
+    const MapFlow<T> flow(grad, winners, filters, in, y, x, pool);
+    require(input.dtype() == nb::dtype<T>(), "conv_grad: the arrays differ in dtype");
+    if (bias)
+        require(bias->ndim() == 1 && bias->shape(0) == grad.shape(4) &&
+                    bias->dtype() == nb::dtype<T>() && contiguous(*bias),
+                "conv_grad: the bias does not fit the filters");
+    nb::gil_scoped_release release;
+    operations<T>().conv_filter_grad(flow.grad, flow.winners, flow.winner_bytes, in, flow.conv,
+                                     pool, static_cast<T*>(filters.data()),
+                                     bias ? static_cast<T*>(bias->data()) : nullptr);
+}
+
+template <class T>
+void run_input_grad(const Input& grad, const Input& winners, const Input& filters,
+                    const Output& output, const Axis& y, const Axis& x, const Pool& pool) {
+    const auto out = images<T>(output);
+    require(output.dtype() == nb::dtype<T>(), "conv_grad: the arrays differ in dtype");
+    const MapFlow<T> flow(grad, winners, filters, images<const T>(output), y, x, pool);
+    nb::gil_scoped_release release;
+    operations<T>().conv_input_grad(flow.grad, flow.winners, flow.winner_bytes, flow.conv, pool,
+                                    out);
+}
+
 }  // namespace
 
 void bind_conv(nb::module_& m) {
@@ -206,6 +278,24 @@ void bind_conv(nb::module_& m) {
         .def_prop_ro("nbytes", [](const PackedConvolution& self) {
             return self.visit([](const auto& filters) { return filters.bytes(); });
         });
+    m.def(
+        "conv_filter_grad",
+        [](const Input& grad, const Input& winners, const Input& input, const Output& filters,
+           const std::optional<Output>& bias, const OwnedAxis& y, const OwnedAxis& x,
+           const OwnedPool& pool) {
+            const auto run = grad.dtype() == nb::dtype<float>() ? run_filter_grad<float>
+                                                                : run_filter_grad<double>;
+            run(grad, winners, input, filters, bias, y.axis, x.axis, pool.pool);
+        },
+        nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg().none(), nb::arg(), nb::arg(),
+        nb::arg());
+    m.def("conv_input_grad", [](const Input& grad, const Input& winners, const Input& filters,
+                                const Output& out, const OwnedAxis& y, const OwnedAxis& x,
+                                const OwnedPool& pool) {
+        const auto run =
+            grad.dtype() == nb::dtype<float>() ? run_input_grad<float> : run_input_grad<double>;
+        run(grad, winners, filters, out, y.axis, x.axis, pool.pool);
+    });
     m.def("fastest_path", [](int64_t images, int64_t channels, int64_t filters, int64_t groups,
                              const OwnedAxis& y, const OwnedAxis& x, const OwnedPool& pool) {
         require(groups >= 1 && channels >= 1 && channels % groups == 0 && filters >= 1 &&

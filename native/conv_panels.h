@@ -3,7 +3,9 @@
 #pragma once
 
 #include "operands.h"
+#include "parallel.h"
 #include "simd.h"
+#include "tile.h"
 
 namespace attar::ATTAR_ISA {
 
@@ -23,6 +25,10 @@ class Panels {
     int64_t filters(int64_t panel) const { return min(2 * L, filters_ - first(panel)); }
     int64_t size() const { return groups_ * padded_ * (taps_ + 1); }
 
+    int64_t first_of_all(int64_t group, int64_t panel) const {
+        return group * filters_ + first(panel);
+    }
+
     const T* weights(int64_t group, int64_t panel) const {
         return data_ + (group * padded_ + first(panel)) * taps_;
     }
@@ -30,16 +36,22 @@ class Panels {
         return data_ + groups_ * padded_ * taps_ + group * padded_ + first(panel);
     }
 
-    // What packing writes, into memory that was all 0: filters are counted through the groups.
-    T* weight_place(int64_t tap, int64_t filter) const {
-        const int64_t group = filter / filters_, k = filter % filters_, panel = k / (2 * L);
-        return const_cast<T*>(weights(group, panel)) + tap * width(panel) + k % (2 * L);
-    }
-    T* bias_place(int64_t filter) const {
-        return const_cast<T*>(bias(filter / filters_, 0)) + filter % filters_;
-    }
-    void pack_bias(const Convolution<T>& conv) const {
-        for (int64_t k = 0; conv.bias && k < conv.filter_count; ++k) *bias_place(k) = conv.bias[k];
+    // Writes it all: the bias here, and weights by calls of write(group, panel, to, range) for ranges
+    // that make up [0, count), on any thread.
+    template <class Write>
+    void pack(const T* bias, int64_t count, const Write& write) const {
+        for (int64_t group = 0; group < groups_; ++group)
+            for (int64_t k = 0; k < padded_; ++k)
+                const_cast<T*>(this->bias(group, 0))[k] =
+                    bias && k < filters_ ? bias[group * filters_ + k] : T{0};
+        constexpr int64_t at_once = 64;
+        const int64_t parts = ceil_div(count, at_once), panels = this->count();
+        parallel_for(groups_ * panels * parts, 0, [&](int64_t task, void*) {
+            const int64_t part = task % parts, panel = task / parts % panels;
+            const int64_t group = task / parts / panels;
+            write(group, panel, const_cast<T*>(weights(group, panel)),
+                  Range{part * at_once, min(count, (part + 1) * at_once)});
+        });
     }
 
   private:

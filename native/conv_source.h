@@ -43,23 +43,18 @@ ATTAR_INLINE void copy_pixels(const T* from, const Images<const T>& images, int6
     }
 }
 
-// The box, zeros where it lies outside of the image. A copy takes box.rows * box.columns * `pixel`
-// numbers of scratch, and up to a vector more.
+// The box, zeros where it lies outside of the image, in rows of `row_stride` numbers. Up to a vector
+// behind the last is written too.
 template <class T>
-Source<T> conv_source(const Images<const T>& images, const T* image, const Box& box,
-                      int64_t stride, int64_t pixel, T* scratch) {
+void copy_box(const Images<const T>& images, const T* image, const Box& box, int64_t row_stride,
+              int64_t pixel, T* to) {
     const T* first = image + box.channel * images.c_stride;
-    if (images.c_stride == 1 && box.inside(images) && !crowded<T>(images.x_stride * stride))
-        return {first + box.y * images.y_stride + box.x * images.x_stride, images.y_stride,
-                images.x_stride};
-    const int64_t row_stride = box.columns * pixel;
     const int64_t left = min(box.columns, max(0, -box.x));
     const int64_t right = max(left, min(box.columns, images.width - box.x));
-    for (int64_t r = 0; r < box.rows; ++r) {
-        T* to = scratch + r * row_stride;
+    for (int64_t r = 0; r < box.rows; ++r, to += row_stride) {
         const int64_t y = box.y + r;
         if (y < 0 || y >= images.height) {
-            clear_vectors(row_stride, to);
+            clear_vectors(box.columns * pixel, to);
             continue;
         }
         clear_vectors(left * pixel, to);
@@ -67,6 +62,18 @@ Source<T> conv_source(const Images<const T>& images, const T* image, const Box& 
                     box.channels, right - left, pixel, to + left * pixel);
         clear_vectors((box.columns - right) * pixel, to + right * pixel);
     }
+}
+
+// The box, in place or copied. A copy takes box.rows * box.columns * `pixel` numbers of scratch, and
+// up to a vector more.
+template <class T>
+Source<T> conv_source(const Images<const T>& images, const T* image, const Box& box,
+                      int64_t stride, int64_t pixel, T* scratch) {
+    if (images.c_stride == 1 && box.inside(images) && !crowded<T>(images.x_stride * stride))
+        return {image + box.channel + box.y * images.y_stride + box.x * images.x_stride,
+                images.y_stride, images.x_stride};
+    const int64_t row_stride = box.columns * pixel;
+    copy_box(images, image, box, row_stride, pixel, scratch);
     return {scratch, row_stride, pixel};
 }
 

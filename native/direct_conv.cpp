@@ -250,10 +250,13 @@ int64_t direct_size(const Convolution<T>& conv) {
 template <class T>
 void pack_direct(const Convolution<T>& conv, T* packed) {
     const Panels<T> panels(packed, conv.groups, conv.filters_per_group(), conv.taps());
-    panels.pack_bias(conv);
-    for (int64_t tap = 0; tap < conv.taps(); ++tap)
-        for (int64_t k = 0; k < conv.filter_count; ++k)
-            *panels.weight_place(tap, k) = conv.filters[tap * conv.filter_count + k];
+    panels.pack(conv.bias, conv.taps(), [&](int64_t group, int64_t panel, T* to, Range taps) {
+        const T* from = conv.filters + panels.first_of_all(group, panel);
+        const int64_t width = panels.width(panel), present = panels.filters(panel);
+        for (int64_t tap = taps.begin; tap < taps.end; ++tap)
+            for (int64_t k = 0; k < width; ++k)
+                to[tap * width + k] = k < present ? from[tap * conv.filter_count + k] : T{0};
+    });
 }
 
 template <class T>

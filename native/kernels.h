@@ -23,7 +23,7 @@ struct Operations {
                     const Pool& pool);
 
     // The same with filters that were packed once for a path, for answers with adjacent channels.
-    // `packed_size` numbers, all 0 before they are packed; axes count only for their windows.
+    // `packed_size` numbers; axes count only for their windows.
     int64_t (*packed_size)(ConvPath, const Convolution<T>& conv);
     void (*pack)(ConvPath, const Convolution<T>& conv, T* packed);
     // conv.filters and conv.bias are not read.
@@ -34,6 +34,17 @@ struct Operations {
                            const Convolution<T>& conv, const Pool& pool);
     // The path that is fastest, as measured: see packed_conv.cpp.
     ConvPath (*fastest_path)(int64_t images, const Convolution<T>& conv, const Pool& pool);
+
+    // Gradients of a convolution for its filters, as [ky][kx][c][k], and bias, which may be null, and
+    // for its input. `grad` is that of the pooled map, and what flows into a window flows to its
+    // winner: a cell, ky * window_x + kx, as an unsigned number of `winner_bytes` (1, 2 or 4), or
+    // nowhere if the window has no such cell or the map does not reach there. With 0 bytes there is
+    // no pool, and nothing flows to where `winners`, numbers T, are 0.
+    void (*conv_filter_grad)(const Images<const T>& grad, const AnyInput& winners,
+                             int winner_bytes, const Images<const T>& in,
+                             const Convolution<T>& conv, const Pool& pool, T* filters, T* bias);
+    void (*conv_input_grad)(const Images<const T>& grad, const AnyInput& winners, int winner_bytes,
+                            const Convolution<T>& conv, const Pool& pool, const Images<T>& out);
 };
 
 struct Kernels {
@@ -47,12 +58,15 @@ struct Kernels {
 
     // out = max(in, 0) over `count` consecutive numbers; `in` may be `out`.
     void (*relu)(Number, const void* in, void* out, int64_t count);
+    // out = grad where the feature is not <= 0, and 0 there. `grad` may be `out`.
+    void (*relu_grad)(Number, const void* grad, const void* features, void* out, int64_t count);
     // out[n][z][y][x][c] = maximum, mean, sum or norm over the window. Every window sees a value.
     void (*pool)(Number, const AnyInput& in, const AnyOutput& out, const Pool& pool);
     // The maximum, and which tap of the window it is: the first of the largest, (kz * window_y +
     // ky) * window_x + kx, as an unsigned number of `winner_bytes` (1, 2 or 4). NaN is largest.
+    // Rectified, a maximum that is not positive is 0, and its winner has all bits set.
     void (*pool_winners)(Number, const AnyInput& in, const AnyOutput& out, const AnyOutput& winners,
-                         int winner_bytes, const Pool& pool);
+                         int winner_bytes, const Pool& pool, bool rectified);
     // out[position of the winner] += grad, and 0 elsewhere.
     void (*max_pool_grad)(Number, const AnyInput& grad, const AnyInput& winners, int winner_bytes,
                           const AnyOutput& out, const Pool& pool);

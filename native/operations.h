@@ -22,10 +22,19 @@ Workspace workspace(ConvPath, const Images<const T>& in, const Images<T>& out,
 template <class T>
 ConvPath fastest_path(int64_t images, const Convolution<T>& conv, const Pool& pool);
 
+template <class T>
+void conv_filter_grad(const Images<const T>& grad, const AnyInput& winners, int winner_bytes,
+                      const Images<const T>& in, const Convolution<T>& conv, const Pool& pool,
+                      T* filters, T* bias);
+template <class T>
+void conv_input_grad(const Images<const T>& grad, const AnyInput& winners, int winner_bytes,
+                     const Convolution<T>& conv, const Pool& pool, const Images<T>& out);
+
 void relu(Number, const void* in, void* out, int64_t count);
+void relu_grad(Number, const void* grad, const void* features, void* out, int64_t count);
 void pool(Number, const AnyInput& in, const AnyOutput& out, const Pool& pool);
 void pool_winners(Number, const AnyInput& in, const AnyOutput& out, const AnyOutput& winners,
-                  int winner_bytes, const Pool& pool);
+                  int winner_bytes, const Pool& pool, bool rectified);
 void max_pool_grad(Number, const AnyInput& grad, const AnyInput& winners, int winner_bytes,
                    const AnyOutput& out, const Pool& pool);
 void sum_pool_grad(Number, const AnyInput& grad, const AnyOutput& out, const Pool& pool);

@@ -4,6 +4,8 @@
 // number that compares as it does, above, and below the place, counted down. The largest of the
 // packed numbers then is the largest number and, of equal ones, the first; every way to reduce a
 // window works on them as it does on a maximum. Wider numbers take the straight way.
+//
+// Rectified, a maximum that is not positive is 0, and its winner a number that no tap has.
 #include "numbers.h"
 #include "operations.h"
 #include "windowed_rows.h"
@@ -92,11 +94,13 @@ struct WinnerOp {
 
     const Pool& pool;
     Offsets winners;  // with the strides of `out`
+    bool rectified;
     TrimmedAxis z, y, x;
     int x_bits;  // of a place: row << x_bits | column
 
-    WinnerOp(const Pool& pool_, Offsets winners_)
-        : pool(pool_), winners(winners_), z(pool.z), y(pool.y), x(pool.x), x_bits(1) {
+    WinnerOp(const Pool& pool_, Offsets winners_, bool rectified_)
+        : pool(pool_), winners(winners_), rectified(rectified_), z(pool.z), y(pool.y), x(pool.x),
+          x_bits(1) {
         while ((int64_t{1} << x_bits) < x.axis.in) ++x_bits;
     }
 
@@ -142,7 +146,7 @@ struct WinnerOp {
             (z.skipped * pool.y.window + y.skipped) * width + x.skipped;
         const bool plain = z.axis.window == 1 && y.axis.dilation == 1 && x.axis.dilation == 1;
         for (int64_t i = 0; i < run.count; i += L) {
-            const Vec<int64_t> packed = load(run.from + i);
+            Vec<int64_t> packed = load(run.from + i);
             const Vec<int64_t> place = 0xffffffff - (packed & 0xffffffff);
             const Vec<int64_t> row = place >> x_bits;
             const Vec<int64_t> column = (place & mask) - load(lines.per_output + run.index + i);
@@ -154,6 +158,11 @@ struct WinnerOp {
                     offset[k] = (kz * pool.y.window + ky) * width + column[k] / x.axis.dilation +
                                 x.skipped;
                 }
+            if (rectified) {
+                const auto dead = (packed >> 32) <= 0;
+                offset = dead ? Vec<int64_t>{} - 1 : offset;
+                packed = dead ? Vec<int64_t>{} : packed;
+            }
             const int64_t count = min(L, run.count - i), to = run.to + i * run.step;
             if (run.step == 1 && count == L)
                 winners.set(to, offset);
@@ -188,7 +197,7 @@ bool same_strides(const AnyOutput& a, const AnyOutput& b) {
 // Tap by tap, number by number: for numbers of 64 bits, and windows that no place can count.
 template <class T>
 void straight(const Images<const T>& in, const Images<T>& out, const AnyOutput& winners,
-              const Offsets& offsets, const Pool& pool) {
+              const Offsets& offsets, const Pool& pool, bool rectified) {
     const TrimmedAxis z(pool.z), y(pool.y), x(pool.x);
     parallel_for(out.n * out.depth * out.height, 0, [&](int64_t task, void*) {
         const int64_t oy = task % out.height, oz = task / out.height % out.depth;
@@ -212,6 +221,10 @@ void straight(const Images<const T>& in, const Images<T>& out, const AnyOutput& 
                         });
                     });
                 });
+                if (rectified && widen(best) <= 0) {
+                    best = T{};
+                    winner = -1;
+                }
                 out.data[to + ox * out.x_stride + c * out.c_stride] = best;
                 offsets.set(to_winner + ox * winners.x_stride + c * winners.c_stride, winner);
             }
@@ -220,26 +233,26 @@ void straight(const Images<const T>& in, const Images<T>& out, const AnyOutput& 
 
 template <class T>
 void pool_winners_of(const AnyInput& in, const AnyOutput& out, const AnyOutput& winners,
-                     int winner_bytes, const Pool& pool) {
+                     int winner_bytes, const Pool& pool, bool rectified) {
     const auto from = in.as<const T>();
     const auto to = out.as<T>();
     const Offsets offsets{winners.data, winner_bytes};
     if constexpr (sizeof(T) <= sizeof(int32_t)) {
-        const WinnerOp<T> op(pool, offsets);
+        const WinnerOp<T> op(pool, offsets, rectified);
         if (op.fits() && same_strides(out, winners)) {
             WindowedRows<WinnerOp<T>>(from, to, pool, op).run();
             return;
         }
     }
-    straight(from, to, winners, offsets, pool);
+    straight(from, to, winners, offsets, pool, rectified);
 }
 
 }  // namespace
 
 void pool_winners(Number number, const AnyInput& in, const AnyOutput& out,
-                  const AnyOutput& winners, int winner_bytes, const Pool& pool) {
+                  const AnyOutput& winners, int winner_bytes, const Pool& pool, bool rectified) {
     with_type(number, [&](auto zero) {
-        pool_winners_of<decltype(zero)>(in, out, winners, winner_bytes, pool);
+        pool_winners_of<decltype(zero)>(in, out, winners, winner_bytes, pool, rectified);
     });
 }
 

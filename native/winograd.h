@@ -118,12 +118,12 @@ ATTAR_INLINE void transform_output(const Load& load_at, Vec<T> (&out)[M][M]) {
     }
 }
 
-// A 3 x 3 filter, evaluated in double: P x P numbers.
+// A vector of 3 x 3 filters, evaluated in double: P x P numbers of each.
 template <int M, class Weight, class Store>
 void transform_filter(const Weight& weight, const Store& store_at) {
     constexpr int P = Winograd<M>::points;
     constexpr auto& at = Winograd<M>::filter;
-    double half[P][3];
+    Vec<double> half[P][3];
     for (int i = 0; i < P; ++i)
         for (int x = 0; x < 3; ++x)
             half[i][x] = at[i][0] * weight(0, x) + at[i][1] * weight(1, x) + at[i][2] * weight(2, x);

@@ -12,6 +12,7 @@
 #include "conv_paths.h"
 #include "conv_source.h"
 #include "conv_tile.h"
+#include "numbers.h"
 #include "parallel.h"
 #include "reduce.h"
 #include "streamed.h"
@@ -314,6 +315,15 @@ class WinogradConv {
     bool streams_;  // whether results pass the caches: as whole vectors only
 };
 
+// A vector of doubles, of which the first `count` numbers are there; 0 for the others.
+template <class T>
+ATTAR_INLINE Vec<double> load_wide(const T* from, int64_t count) {
+    if (count >= lanes<double>) return load_as<double>(from);
+    Vec<double> value{};
+    for (int64_t i = 0; i < count; ++i) value[i] = from[i];
+    return value;
+}
+
 }  // namespace
 
 template <int M, class T>
@@ -325,16 +335,21 @@ template <int M, class T>
 void pack_winograd(const Convolution<T>& conv, T* packed) {
     const Panels<T> panels = winograd_panels<M>(static_cast<const T*>(packed), conv);
     const int64_t channels = conv.channels_per_group, count = conv.filter_count;
-    panels.pack_bias(conv);
-    for (int64_t c = 0; c < channels; ++c)
-        for (int64_t k = 0; k < count; ++k)
-            transform_filter<M>(
-                [&](int y, int x) {
-                    return double{conv.filters[((y * 3 + x) * channels + c) * count + k]};
-                },
-                [&](int e, double value) {
-                    *panels.weight_place(e * channels + c, k) = static_cast<T>(value);
-                });
+    constexpr int64_t L = lanes<double>;
+    panels.pack(conv.bias, channels, [&](int64_t group, int64_t panel, T* to, Range range) {
+        const T* from = conv.filters + panels.first_of_all(group, panel);
+        const int64_t width = panels.width(panel), present = panels.filters(panel);
+        for (int64_t c = range.begin; c < range.end; ++c)
+            for (int64_t k = 0; k < width; k += L)
+                transform_filter<M>(
+                    [&](int y, int x) {
+                        const T* at = from + ((y * 3 + x) * channels + c) * count + k;
+                        return load_wide(at, present - k);
+                    },
+                    [&](int e, Vec<double> value) {
+                        store_as<double>(to + (e * channels + c) * width + k, value);
+                    });
+    });
 }
 
 template <int M, class T>

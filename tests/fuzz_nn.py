@@ -295,6 +295,7 @@ ARGUMENTS: dict[str, Any] = {
     "ksize": lambda case: case.loose(case.window),
     "levels": one_of((1, 2, 4), 1, [3], (1, 1), (2, 0), 50),
     "name": one_of(None, "a name"),
+    "needs": one_of(("input", "filters", "bias"), ["filters"], ("input",), (), ["weights"], "bias"),
     "norm": one_of("l2", "l1", "linf", "l3"),
     "orig_input": image,
     "orig_input_shape": image_shape,
@@ -353,9 +354,30 @@ def make_call(seed: int, number: int) -> tuple[str, dict[str, Any]]:
         arguments |= {"row_pooling_sequence": rows, "col_pooling_sequence": columns}
         shape = case.join((len(rows) - 1, len(columns) - 1), case.channels)
         arguments["grad"] = case.array(shape)
+    if case.name in FORWARD and case.random.random() > case.hostility:
+        arguments |= what_fits(case, arguments)
     if "out" in arguments and case.random.random() < case.hostility:
         arguments["out"] = case.random.choice([arguments.get("input"), case.any_array()])
     return case.name, arguments
+
+
+FORWARD = {"extract_grad": nn.extract_with_winners, "conv2d_grad": nn.conv2d}
+
+
+def what_fits(case: Case, arguments: dict[str, Any]) -> dict[str, Any]:
+    """Return the gradient, and the winners, of an answer to these arguments, if there is one."""
+    forward = FORWARD[case.name]
+    known = inspect.signature(forward).parameters
+    try:
+        answer = forward(**{name: given for name, given in arguments.items() if name in known})
+    except (AttarError, TypeError):
+        return {}
+    if forward is nn.conv2d:
+        return {"grad": case.array(answer.shape, answer.dtype)}
+    output, winners = answer
+    if winners is not None and case.random.random() < 0.3:
+        winners = case.values(winners.shape, winners.dtype)
+    return {"grad": case.array(output.shape, output.dtype), "winners": winners}
 
 
 # --------------------------------------------------------------------------- one call, judged

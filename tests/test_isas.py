@@ -11,7 +11,7 @@ import pytest
 import attar
 
 CONFIG = attar.show_config("dicts")
-KERNELS = ["nn", "pooling", "bins", "antialias", "gradients", "conv"]
+KERNELS = ["nn", "pooling", "bins", "antialias", "gradients", "conv", "training"]
 OTHERS = [isa for isa in CONFIG["available_isas"] if isa != CONFIG["isa"]]
 
 

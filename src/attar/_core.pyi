@@ -44,6 +44,9 @@ class Blur:
     ) -> None: ...
 
 def relu(features: NDArray[Any], out: NDArray[Any], number: int, /) -> None: ...
+def relu_grad(
+    grad: NDArray[Any], features: NDArray[Any], out: NDArray[Any], number: int, /
+) -> None: ...
 def pool(input: NDArray[Any], out: NDArray[Any], pool: Pool, number: int, /) -> None: ...
 def pool_winners(
     input: NDArray[Any],
@@ -51,8 +54,11 @@ def pool_winners(
     winners: NDArray[Any],
     pool: Pool,
     number: int,
+    rectified: bool,
     /,
-) -> None: ...
+) -> None:
+    """Maxima and winners; `rectified`: where a maximum is not positive, 0 and all bits set."""
+
 def max_pool_grad(
     grad: NDArray[Any], winners: NDArray[Any], out: NDArray[Any], pool: Pool, number: int, /
 ) -> None: ...
@@ -68,6 +74,32 @@ def extract(
     x: Axis,
     pool: Pool,
     relu: bool,
+    /,
+) -> None: ...
+def conv_filter_grad(
+    grad: NDArray[Any],
+    winners: NDArray[Any],
+    input: NDArray[Any],
+    filters: NDArray[Any],
+    bias: NDArray[Any] | None,
+    y: Axis,
+    x: Axis,
+    pool: Pool,
+    /,
+) -> None:
+    """Write the gradients of a pooled convolution for its filters and, unless None, its bias.
+
+    `winners` are the cells of the windows, or without a pool the map behind ReLU.
+    """
+
+def conv_input_grad(
+    grad: NDArray[Any],
+    winners: NDArray[Any],
+    filters: NDArray[Any],
+    out: NDArray[Any],
+    y: Axis,
+    x: Axis,
+    pool: Pool,
     /,
 ) -> None: ...
 

@@ -87,6 +87,50 @@ def conv(input: Array, filters: Array, axes: Sequence[Axis], bias: Array | None 
     return out if bias is None else out + bias
 
 
+def conv_grad(
+    grad: Array, input: Array, filters: Array, axes: Sequence[Axis]
+) -> tuple[Array, Array, Array]:
+    """Add, for every product of `conv`, what flows into its sum times the other factor.
+
+    Parameters
+    ----------
+    grad : (N, *out, K)
+    input, filters
+        As in `conv`.
+
+    Returns
+    -------
+    Gradients for the input, the filters and the bias, of their shapes and the dtype of `grad`.
+
+    Examples
+    --------
+    >>> row = np.array([1.0, 2.0, 4.0]).reshape(1, 3, 1)
+    >>> step = np.array([-1.0, 1.0]).reshape(2, 1, 1)
+    >>> grad = np.array([10.0, 100.0]).reshape(1, 2, 1)
+    >>> for one in conv_grad(grad, row, step, [Axis(3, 2, 1, 1, 0, 0, 2)]):
+    ...     print(one.ravel())
+    [-10. -90. 100.]
+    [210. 420.]
+    [110.]
+    """
+    channels, count = filters.shape[-2:]
+    groups = input.shape[-1] // channels
+    pads = [(0, 0), *((axis.pad_before, axis.pad_after + axis.extent) for axis in axes), (0, 0)]
+    padded = np.pad(input, pads).astype(grad.dtype)
+    for_input, for_filters = np.zeros_like(padded), np.zeros(filters.shape, grad.dtype)
+    for position, taps in _windows(axes):
+        at = [np.add(along, axis.pad_before) for along, axis in zip(taps, axes, strict=True)]
+        for group in range(groups):
+            c = np.arange(group * channels, (group + 1) * channels)
+            k = slice(group * count // groups, (group + 1) * count // groups)
+            patch = np.ix_(np.arange(len(input)), *at, c)
+            flow = grad[:, *position, k]
+            for_input[patch] += np.tensordot(flow, filters[..., k], axes=(1, -1))
+            for_filters[..., k] += np.tensordot(padded[patch], flow, axes=(0, 0))
+    inside = [slice(axis.pad_before, axis.pad_before + axis.size) for axis in axes]
+    return for_input[:, *inside], for_filters, grad.sum(axis=tuple(range(grad.ndim - 1)))
+
+
 def relu(features: Array) -> Array:
     """``max(features, 0)``; NaN stays NaN.
 

@@ -52,6 +52,13 @@ from attar.nn.pooling import (
     max_pool,
     pool,
 )
+from attar.nn.training import (
+    ExtractGrad,
+    ExtractWithWinners,
+    conv2d_grad,
+    extract_grad,
+    extract_with_winners,
+)
 from attar.nn.winners import (
     MaxPoolWithArgmax,
     max_pool_with_argmax,
@@ -59,6 +66,8 @@ from attar.nn.winners import (
 )
 
 __all__ = [
+    "ExtractGrad",
+    "ExtractWithWinners",
     "FractionalPool",
     "MaxPoolWithArgmax",
     "PolyphasePool",
@@ -69,7 +78,10 @@ __all__ = [
     "blur_pool",
     "blur_pool_grad",
     "conv2d",
+    "conv2d_grad",
     "extract",
+    "extract_grad",
+    "extract_with_winners",
     "fractional_max_pool",
     "fractional_max_pool_grad",
     "gem_pool",

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -17,16 +16,8 @@ from attar.arrays import (
     require_float,
     require_real,
 )
-from attar.errors import ArgumentError, DTypeError, ShapeError
-from attar.geometry import conv_axes, freeze, parse_padding, pool_axes, spatial_values
-from attar.nn.layout import (
-    as_volumes,
-    is_channels_first,
-    join_shape,
-    require_room,
-    split_shape,
-)
-from attar.nn.pooling import core_pool, pooling_kind
+from attar.errors import ArgumentError
+from attar.nn.extract_plan import checked_bias, like_input, plan_extract
 
 __all__ = ["conv2d", "extract", "relu"]
 
@@ -182,14 +173,14 @@ def extract(
     array([[1., 0.],
            [1., 0.]], dtype=float32)
     """
-    if pooling_type is None:
-        pooling_type = "NONE"
-    elif isinstance(pooling_type, str) and pooling_type == "NONE":
+    if isinstance(pooling_type, str) and pooling_type == "NONE":
         raise ArgumentError("nn.extract: pooling_type must be 'MAX', 'AVG' or None, got 'NONE'")
     return _extract(
         "nn.extract", input, filters, bias, out,
         strides=strides, padding=padding, dilations=dilations, data_format=data_format,
-        activation=activation, window_shape=window_shape, pooling_type=pooling_type,
+        activation=activation, window_shape=window_shape,
+        pooling_type="NONE" if pooling_type is None else pooling_type,
+
         pool_strides=pool_strides, pool_padding=pool_padding,
     )  # fmt: skip
 
@@ -198,138 +189,21 @@ def extract(
 
 
 def _extract(
-    operation: str, input: Any, filters: Any, bias: Any, out: Any, *,
-    strides: Any, padding: Any, dilations: Any, data_format: Any, activation: Any = None,
-    window_shape: Any = None, pooling_type: Any = "NONE", pool_strides: Any = None,
-    pool_padding: Any = None,
-) -> Any:  # fmt: skip
+    operation: str, input: Any, filters: Any, bias: Any, out: Any, **arguments: Any
+) -> Any:
     x, give_back = from_caller(operation, "input", input)
     weights, _ = from_caller(operation, "filters", filters)
-    plan = _extract_plan(
-        operation,
-        x.shape,
-        weights.shape,
-        freeze(operation, "strides", strides),
-        freeze(operation, "padding", padding),
-        freeze(operation, "dilations", dilations),
-        freeze(operation, "activation", activation),
-        freeze(operation, "window_shape", window_shape),
-        freeze(operation, "pooling_type", pooling_type),
-        freeze(operation, "pool_strides", pool_strides),
-        freeze(operation, "pool_padding", pool_padding),
-        freeze(operation, "data_format", data_format),
-    )
+    plan = plan_extract(operation, x.shape, weights.shape, **arguments)
     x = require_float(operation, "input", x)
-    weights = _like_input(operation, "filters", weights, x)
+    weights = like_input(operation, "filters", weights, x)
     offsets: Array | None = None
     if bias is not None:
         offsets, _ = from_caller(operation, "bias", bias)
-        if offsets.shape != weights.shape[-1:]:
-            raise ShapeError(
-                f"{operation}: bias must have the shape {weights.shape[-1:]}, "
-                f"one value for each filter, got {offsets.shape}"
-            )
-        offsets = _like_input(operation, "bias", offsets, x)
+        offsets = checked_bias(operation, offsets, weights)
     result = answer_array(operation, out, plan.out_shape, x.dtype, x, weights, offsets)
-    if plan.taps is not None:
-        weights = np.ascontiguousarray(weights[plan.taps])
     if result.size:
         _core.extract(
-            plan.volumes(x), weights, offsets, plan.volumes(result),
-            plan.y, plan.x, plan.pool, plan.relu,
+            plan.volumes(x), plan.cut(weights), offsets, plan.volumes(result),
+            plan.core_y, plan.core_x, plan.pool, plan.relu,
         )  # fmt: skip
     return give_back(result) if out is None else out
-
-
-def _like_input(operation: str, argument: str, array: Array, input: Array) -> Array:
-    if array.dtype != input.dtype:
-        raise DTypeError(
-            f"{operation}: {argument} must be {input.dtype} like the input, got {array.dtype}"
-        )
-    return np.ascontiguousarray(array)
-
-
-class _ExtractPlan(NamedTuple):
-    taps: tuple[slice, slice] | None  # of the filters, where some of them meet no input
-    y: _core.Axis
-    x: _core.Axis
-    pool: _core.Pool
-    relu: bool
-    out_shape: tuple[int, ...]
-    channels_first: bool
-
-    def volumes(self, array: Array) -> Array:
-        return as_volumes(array, self.channels_first)
-
-
-@lru_cache(maxsize=1024)
-def _extract_plan(
-    operation: str,
-    shape: tuple[int, ...],
-    filters_shape: tuple[int, ...],
-    strides: Any,
-    padding: Any,
-    dilations: Any,
-    activation: str | None,
-    window_shape: Any,
-    pooling_type: str | None,
-    pool_strides: Any,
-    pool_padding: Any,
-    data_format: str,
-) -> _ExtractPlan:
-    if len(shape) != 4:
-        raise ShapeError(f"{operation}: input must have rank 4, {data_format}, got shape {shape}")
-    if len(filters_shape) != 4:
-        raise ShapeError(
-            f"{operation}: filters must have rank 4, (height, width, channels, filters), "
-            f"got shape {filters_shape}"
-        )
-    first = is_channels_first(operation, data_format, 2)
-    n, sizes, channels = split_shape(shape, first)
-    *windows, group_channels, count = filters_shape
-    if min(filters_shape) < 1:
-        raise ShapeError(f"{operation}: filters must not be empty, got shape {filters_shape}")
-    if channels < 1 or channels % group_channels or count % (channels // group_channels):
-        raise ShapeError(
-            f"{operation}: an input with {channels} channels does not fit filters of shape "
-            f"{filters_shape}; the third number must be {channels} (or divide it into groups "
-            "that also divide the fourth)"
-        )
-    if activation not in ("relu", None):
-        raise ArgumentError(f"{operation}: activation must be 'relu' or None, got {activation!r}")
-    y, x = conv_axes(
-        operation,
-        sizes,
-        (windows[0], windows[1]),
-        spatial_values(operation, "strides", strides, 2, first),
-        spatial_values(operation, "dilations", 1 if dilations is None else dilations, 2, first),
-        parse_padding(operation, "padding", padding, 2, first),
-    )
-    outs = (y.out, x.out)
-    kind = "NONE" if pooling_type == "NONE" else pooling_kind(operation, pooling_type)
-    if kind == "NONE":
-        pools = pool_axes(operation, outs, (1, 1), (1, 1), (1, 1), "VALID")
-    else:
-        window = spatial_values(operation, "window_shape", window_shape, 2, first)
-        steps = window if pool_strides is None else pool_strides
-        pools = pool_axes(
-            operation,
-            outs,
-            window,
-            spatial_values(operation, "pool_strides", steps, 2, first),
-            (1, 1),
-            parse_padding(operation, "pool_padding", pool_padding, 2, first),
-        )
-    out_shape = join_shape(n, tuple(axis.out for axis in pools), count, first)
-    require_room(operation, "the answer", out_shape)
-    (y, top), (x, left) = y.trim(), x.trim()
-    taps = slice(top, top + y.window), slice(left, left + x.window)
-    return _ExtractPlan(
-        None if [y.window, x.window] == windows else taps,
-        _core.Axis(*y),
-        _core.Axis(*x),
-        core_pool(tuple(axis.trim()[0] for axis in pools), kind),
-        activation == "relu",
-        out_shape,
-        first,
-    )

@@ -16,7 +16,15 @@ from typing import Any
 import numpy as np
 
 from attar import _core
-from attar.arrays import Array, Return, from_caller, number_of, require_float, require_whole
+from attar.arrays import (
+    Array,
+    Return,
+    core_view,
+    from_caller,
+    number_of,
+    require_float,
+    require_whole,
+)
 from attar.errors import ArgumentError, DTypeError, ShapeError
 from attar.geometry import AnyAxis, flag, fractional_axis, freeze
 from attar.nn.bins import image_layout, plan_adaptive_pool
@@ -481,9 +489,13 @@ def relu_grad(grad: Any, features: Any) -> Any:
         raise ShapeError(
             f"{operation}: grad must have the shape of the features, {x.shape}, got {g.shape}"
         )
-    zero = g.dtype.type(0)
-    with np.errstate(invalid="ignore"):  # a comparison with NaN is meant
-        return give_back(np.where(x <= zero, zero, g))
+    result = np.empty(g.shape, g.dtype)
+    if result.size:
+        _core.relu_grad(
+            core_view(np.ascontiguousarray(g)), core_view(np.ascontiguousarray(x)),
+            core_view(result), number_of(g),
+        )  # fmt: skip
+    return give_back(result)
 
 
 # ------------------------------------------------------------------ resolve, then compute

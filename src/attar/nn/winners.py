@@ -188,7 +188,7 @@ def run_pool_winners(operation: str, plan: PoolPlan, x: Array) -> tuple[Array, A
     if output.size:
         _core.pool_winners(
             plan.volumes(x), plan.answer_volumes(output), plan.answer_volumes(winners), plan.pool,
-            number_of(x),
+            number_of(x), False,
         )  # fmt: skip
     return output, winners
 
