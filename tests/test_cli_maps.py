@@ -214,7 +214,7 @@ class TestWhatTheModelSees:
         given = []
         trace = Sequential.trace
         monkeypatch.setattr(
-            Sequential, "trace", lambda model, x: given.append(x) or trace(model, x)
+            Sequential, "trace", lambda model, x, **how: given.append(x) or trace(model, x, **how)
         )
         drawn(saved(shape=shape), "cat.png", "--all", *arguments)
         return given[0]

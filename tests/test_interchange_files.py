@@ -164,6 +164,13 @@ def test_every_layer_comes_back(tmp_path):
     assert first.read_bytes() == second.read_bytes()
 
 
+@pytest.mark.parametrize("name", ["model.onnx", "model.safetensors"])
+def test_a_file_may_be_read_by_whom_other_new_files_may(name, tmp_path):
+    (tmp_path / "other").touch()
+    WRITE[name](tmp_path / name)
+    assert (tmp_path / name).stat().st_mode == (tmp_path / "other").stat().st_mode
+
+
 def test_what_has_no_weights_is_not_saved(tmp_path):
     with pytest.raises(ModelError, match="'conv2d' has no weights yet; build the model"):
         safetensors.write(Graph.chain([layers.Conv2D(2, 3)]), tmp_path / "model.safetensors")

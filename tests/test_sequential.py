@@ -962,3 +962,17 @@ def test_a_layer_that_does_not_fit_is_not_added():
     assert model.output_shape == (None, 6, 6, 4)
     model.add(layers.MaxPool2D(2))
     assert model(numbers((1, 8, 8, 3))).shape == (1, 3, 3, 4)
+
+
+def test_a_trace_stops_behind_the_layer_asked_for():
+    model = Sequential([layers.Conv2D(4, 3), layers.ReLU(), layers.MaxPool2D()])
+    x = np.ones((1, 9, 8, 2), np.float32)
+    whole = model.trace(x)
+    part = model.trace(x, until="re_lu")
+    assert list(part) == ["conv2d", "re_lu"]
+    for name, values in part.items():
+        np.testing.assert_array_equal(values, whole[name])
+    with pytest.raises(
+        errors.ArgumentError, match="one of conv2d, re_lu, max_pooling2d, got 'relu'"
+    ):
+        model.trace(x, until="relu")

@@ -281,13 +281,15 @@ class Sequential:
             answers.append(node.layer(sources if node.layer.merges else sources[0]))
         return answers[self.graph.output]
 
-    def trace(self, x: Any) -> dict[str, Any]:
+    def trace(self, x: Any, *, until: str | None = None) -> dict[str, Any]:
         """Compute every map, one layer after the other, nothing fused.
 
         Parameters
         ----------
         x : (N, H, W, C) array of float32 or float64
             As of a call.
+        until : str, optional
+            The layer to stop behind; by default none.
 
         Returns
         -------
@@ -304,11 +306,19 @@ class Sequential:
         >>> {name: map.shape for name, map in maps.items()}
         {'conv2d': (1, 6, 6, 4), 're_lu': (1, 6, 6, 4)}
         """
+        names = self.graph.names()
+        if until is not None and until not in names:
+            raise ArgumentError(
+                f"Sequential.trace: until must be the name of a layer, one of "
+                f"{', '.join(names)}, got {until!r}"
+            )
         array, give_back = self._read(x)
         maps: list[Array] = []
-        for node in self.graph:
+        for name, node in zip(names, self.graph, strict=True):
             maps.append(node.layer.call(*(array if i == INPUT else maps[i] for i in node.inputs)))
-        return {name: give_back(map) for name, map in zip(self.graph.names(), maps, strict=True)}
+            if name == until:
+                break
+        return {name: give_back(map) for name, map in zip(names, maps, strict=False)}
 
     def _read(self, x: Any) -> tuple[Array, Any]:
         received, give_back = from_caller("Sequential", "the input", x)

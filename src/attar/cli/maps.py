@@ -320,7 +320,7 @@ def _draw(
     from attar import figures
     from attar.files import atomic_path
 
-    trace = model.trace(seen.input)
+    trace = model.trace(seen.input, until=layer)
     if layer is None:
         figure = figures.contact_sheet(
             trace,

@@ -90,7 +90,10 @@ def write(graph: Graph, path: str | os.PathLike[str]) -> None:
         "input_shape": None if graph.input_shape is None else list(graph.input_shape),
     }
     with atomic_path(path) as temporary:
+        temporary.touch()
+        mode = temporary.stat().st_mode
         save_file(tensors, temporary, {ENTRY: json.dumps(architecture)})
+        temporary.chmod(mode)  # what save_file makes is its owner's alone
 
 
 def read(path: str | os.PathLike[str]) -> Graph:
