@@ -1,9 +1,7 @@
-// Rows of a convolution: the innermost loops.
+// Rows of a convolution of few filters: the innermost loops.
 //
-// Two ways to fill the lanes of a vector. *Planar* kernels put neighbouring pixels of one
-// channel side by side: few filters, or channels-first. *Interleaved* kernels put filters side
-// by side: channels-last with at least a vector of filters. In both, an output is
-//     bias + sum over taps, in the order of the packed weights,
+// The lanes of a vector hold neighbouring pixels of one channel. An output is
+//     bias + sum over taps, in the order channel, row, column,
 // one fused multiply-add after the other where the processor has it, so a value does not depend
 // on where it stands in a row, on the tile, on fusion, or on the number of threads.
 #pragma once
@@ -13,8 +11,6 @@
 #include "tile.h"
 
 namespace attar::ATTAR_ISA {
-
-// ---------------------------------------------------------------------------- planar
 
 // Filters that a planar row kernel computes together, sharing the pixels it has loaded.
 inline constexpr int64_t planar_block = 4;
@@ -146,63 +142,6 @@ void dense_row_or_two(const Tile<T>& tile, const T* row, int64_t channels, const
         dense_rows_to<KH, KW, 2>(tile, row, channels, weights, bias, rectify, count, to);
     else
         dense_rows_to<KH, KW, 1>(tile, row, channels, weights, bias, rectify, count, to);
-}
-
-// ------------------------------------------------------------------------ interleaved
-
-// Filters that an interleaved kernel computes together.
-template <class T>
-inline constexpr int64_t interleaved_block = 2 * lanes<T>;
-
-// Pixels that share a loaded weight: as many as the registers hold.
-inline constexpr int interleaved_pixels = ATTAR_VECTOR_BYTES == 64 ? 12 : 6;
-
-template <int R, class T>
-ATTAR_INLINE void interleaved_pixels_block(const Tile<T>& tile, const T* from,
-                                           const Convolution<T>& conv, const T* weights,
-                                           const T* bias, T* to) {
-    constexpr int64_t L = lanes<T>;
-    Vec<T> sum[R][2];
-    for (int r = 0; r < R; ++r) {
-        sum[r][0] = load(bias);
-        sum[r][1] = load(bias + L);
-    }
-    const int64_t step = conv.x.stride * tile.pixel_stride;
-    for (int64_t ky = 0; ky < conv.y.window; ++ky)
-        for (int64_t kx = 0; kx < conv.x.window; ++kx) {
-            const T* pixel = from + ky * conv.y.dilation * tile.row_stride +
-                             kx * conv.x.dilation * tile.pixel_stride;
-            for (int64_t c = 0; c < conv.channels_per_group; ++c, weights += 2 * L) {
-                const Vec<T> w0 = load(weights), w1 = load(weights + L);
-#pragma GCC unroll 16
-                for (int r = 0; r < R; ++r) {
-                    const Vec<T> value = broadcast(pixel[r * step + c]);
-                    sum[r][0] += value * w0;
-                    sum[r][1] += value * w1;
-                }
-            }
-        }
-    for (int r = 0; r < R; ++r) {
-        store(to + r * 2 * L, conv.relu ? relu<T>(sum[r][0]) : sum[r][0]);
-        store(to + r * 2 * L + L, conv.relu ? relu<T>(sum[r][1]) : sum[r][1]);
-    }
-}
-
-// One row of two vectors of filters. `weights` is [ky][kx][c][2 lanes]; writes [count][2 lanes].
-template <class T>
-void interleaved_row(const Tile<T>& tile, const T* row, const Convolution<T>& conv,
-                     const T* weights, const T* bias, int64_t count, T* to) {
-    const int64_t step = conv.x.stride * tile.pixel_stride;
-    int64_t x = 0;
-    const auto run = [&]<int R>() {
-        for (; x + R <= count; x += R)
-            interleaved_pixels_block<R>(tile, row + x * step, conv, weights, bias,
-                                        to + x * interleaved_block<T>);
-    };
-    run.template operator()<interleaved_pixels>();
-    run.template operator()<interleaved_pixels / 2>();
-    run.template operator()<2>();
-    run.template operator()<1>();
 }
 
 }  // namespace attar::ATTAR_ISA

@@ -2,6 +2,7 @@
 // its windows need are computed into a ring that stays in the cache, and pooled from there. The
 // map before the pool is never written to memory.
 #include "arena.h"
+#include "conv_paths.h"
 #include "conv_pieces.h"
 #include "conv_rows.h"
 #include "fused_rows.h"
@@ -79,8 +80,7 @@ class PlanarExtract {
     PlanarExtract(const Images<const T>& in, const Images<T>& out, const Convolution<T>& conv,
                   const Pool& pool)
         : in_(in), out_(out), conv_(conv), pool_(pool), dense_(conv, pool),
-          filters_(conv, dense_.rows ? 1 : min(planar_block, conv.filters_per_group()),
-                   TapOrder::channel_first),
+          filters_(conv, dense_.rows ? 1 : min(planar_block, conv.filters_per_group())),
           rows_(through(conv.y, pool.y), 0, 1, rows_per_band(pool.y, in.n * conv.groups)),
           open_(has_masked_loads && dense_.rows && in.x_stride == 1),
           // With masked loads only the pool has borders, where its window leaves the map.
@@ -261,115 +261,15 @@ class PlanarExtract {
     Pieces columns_;
 };
 
-// ------------------------------------------------------------------------ interleaved
+// ------------------------------------------------------------------------ channels
 
-template <class Reduce, class T>
-class InterleavedExtract {
-  public:
-    InterleavedExtract(const Images<const T>& in, const Images<T>& out, const Convolution<T>& conv,
-                       const Pool& pool)
-        : in_(in), out_(out), conv_(conv), pool_(pool),
-          filters_(conv, interleaved_block<T>, TapOrder::channel_last),
-          rows_(through(conv.y, pool.y), 0, 1, rows_per_band(pool.y, in.n * conv.groups)),
-          columns_(through(conv.x, pool.x), 0, grain, columns_per_piece()) {}
-
-    void run() const {
-        for_each_piece(in_.n, conv_, pool_, filters_.blocks(), rows_, columns_,
-                       Scratch(*this, nullptr).bytes,
-                       [this](int64_t n, int64_t group, Range blocks, const Piece& piece,
-                              void* memory) {
-                           compute(n, group, blocks, piece, Scratch(*this, memory));
-                       });
-    }
-
-  private:
-    static constexpr int64_t block = interleaved_block<T>;
-    static constexpr int64_t grain = interleaved_pixels;
-
-    int64_t columns_per_piece() const {
-        const int64_t ring = ring_bytes / (pool_.y.extent() * block * int64_t{sizeof(T)});
-        return max(grain, ring / pool_.x.stride / grain * grain);
-    }
-
-    struct Scratch {
-        const T** rows;
-        T *tile, *ring, *divisors;
-        size_t bytes;
-
-        Scratch(const InterleavedExtract& e, void* memory) {
-            const int64_t outputs = e.columns_.largest(), width = e.pool_.x.span(outputs);
-            const int64_t image_rows = e.conv_.y.span(e.pool_.y.span(e.rows_.largest()));
-            Arena arena(memory);
-            rows = arena.take<const T*>(e.pool_.y.window);
-            tile = arena.take<T>(image_rows * e.conv_.x.span(width) * e.conv_.channels_per_group);
-            ring = arena.take<T>(e.pool_.y.extent() * width * block);
-            divisors = arena.take<T>(round_up(outputs, lanes<T>));
-            bytes = arena.used();
-        }
-    };
-
-    void compute(int64_t n, int64_t group, Range blocks, const Piece& piece,
-                 const Scratch& scratch) const {
-        const Box box = piece.box(conv_, piece.inside_x.size(), group);
-        const Tile<T> tile = interleaved_tile(in_, in_.image(n), box, scratch.tile);
-        const int64_t count = piece.columns.size();
-        const Ring<T> ring{scratch.ring, pool_.y.extent(), piece.conv_width * block};
-        if (Reduce::divides)
-            fill_divisors(pool_, pool_.x, piece.columns.begin, count, scratch.divisors);
-        for (int64_t b = blocks.begin; b < blocks.end; ++b) {
-            const int64_t present = min(block, conv_.filters_per_group() - b * block);
-            const int64_t filter = group * conv_.filters_per_group() + b * block;
-            T* to = out_.image(n) + filter + piece.columns.begin * out_.x_stride;
-            ring.roll(
-                pool_.y, piece.rows,
-                [&](int64_t y, int64_t) {
-                    filter_row(tile, group, b, piece, y, ring.slot(y));
-                    return 1;
-                },
-                [&](int64_t o, int64_t first) {
-                    for (int64_t k = 0; k < pool_.y.window; ++k)
-                        scratch.rows[k] = ring.slot(first + k * pool_.y.dilation);
-                    const T rows_divisor =
-                        Reduce::divides ? static_cast<T>(pool_.divisor(pool_.y, o)) : T{1};
-                    pool_interleaved_row<Reduce>(scratch.rows, pool_.y.window, block, pool_.x,
-                                                 count, present, scratch.divisors, rows_divisor,
-                                                 to + o * out_.y_stride, out_.x_stride);
-                });
-        }
-    }
-
-    // One row of the convolution for a block of filters, neutral where it is outside the map.
-    void filter_row(const Tile<T>& tile, int64_t group, int64_t b, const Piece& piece, int64_t y,
-                    T* slot) const {
-        const int64_t tile_row = piece.row_inside(y);
-        Range written{0, 0};
-        if (tile_row >= 0) {
-            const int64_t left = piece.inside_x.begin - piece.conv_x;
-            written = {left * block, (left + piece.inside_x.size()) * block};
-            interleaved_row(tile, tile.data + tile_row * conv_.y.stride * tile.row_stride, conv_,
-                            filters_.weights(group, b), filters_.bias(group, b),
-                            piece.inside_x.size(), slot + written.begin);
-        }
-        for (int64_t i = 0; i < written.begin; ++i) slot[i] = Reduce::neutral();
-        for (int64_t i = written.end; i < piece.conv_width * block; ++i)
-            slot[i] = Reduce::neutral();
-    }
-
-    const Images<const T>& in_;
-    const Images<T>& out_;
-    const Convolution<T>& conv_;
-    const Pool& pool_;
-    PackedFilters<T> filters_;
-    Pieces rows_, columns_;
-};
-
-template <class Reduce, class T>
-void extract_with(const Images<const T>& in, const Images<T>& out, const Convolution<T>& conv,
-                  const Pool& pool) {
-    if (lanes_hold_channels(out, conv.filters_per_group(), lanes<T>))
-        InterleavedExtract<Reduce, T>(in, out, conv, pool).run();
-    else
-        PlanarExtract<Reduce, T>(in, out, conv, pool).run();
+// Filters side by side fill the vectors: what models use.
+template <class T>
+void extract_channels(const Images<const T>& in, const Images<T>& out, const Convolution<T>& conv,
+                      const Pool& pool) {
+    const Buffer<T> packed(direct_size(conv));
+    pack_direct(conv, const_cast<T*>(packed.data()));
+    direct_conv(packed.data(), in, out, conv, pool);
 }
 
 }  // namespace
@@ -377,10 +277,12 @@ void extract_with(const Images<const T>& in, const Images<T>& out, const Convolu
 template <class T>
 void extract(const Images<const T>& in, const Images<T>& out, const Convolution<T>& conv,
              const Pool& pool) {
-    if (pool.kind == PoolKind::average)
-        extract_with<Sum<T>, T>(in, out, conv, pool);
+    if (lanes_hold_channels(out, conv.filters_per_group(), lanes<T>))
+        extract_channels(in, out, conv, pool);
+    else if (pool.kind == PoolKind::average)
+        PlanarExtract<Sum<T>, T>(in, out, conv, pool).run();
     else
-        extract_with<Max<T>, T>(in, out, conv, pool);
+        PlanarExtract<Max<T>, T>(in, out, conv, pool).run();
 }
 
 template void extract(const Images<const float>&, const Images<float>&, const Convolution<float>&,

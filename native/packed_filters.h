@@ -7,16 +7,12 @@
 
 namespace attar::ATTAR_ISA {
 
-enum class TapOrder {
-    channel_first,  // c, ky, kx: the planar kernels go through the input plane by plane
-    channel_last,   // ky, kx, c: the interleaved kernels go through it pixel by pixel
-};
-
-// [group][block][tap][filter of the block], the last block of a group padded with zeros.
+// [group][block][tap][filter of the block], the last block of a group padded with zeros. Taps in the
+// order channel, row, column: the kernels go through the input plane by plane.
 template <class T>
 class PackedFilters {
   public:
-    PackedFilters(const Convolution<T>& conv, int64_t block, TapOrder order)
+    PackedFilters(const Convolution<T>& conv, int64_t block)
         : block_(block),
           blocks_((conv.filters_per_group() + block - 1) / block),
           taps_(conv.taps()),
@@ -33,15 +29,9 @@ class PackedFilters {
                                     ((ky * conv.x.window + kx) * channels + c) * conv.filter_count;
                     for (int64_t f = 0; f < block; ++f) *to++ = f < count ? from[f] : T{0};
                 };
-                if (order == TapOrder::channel_first) {
-                    for (int64_t c = 0; c < channels; ++c)
-                        for (int64_t ky = 0; ky < conv.y.window; ++ky)
-                            for (int64_t kx = 0; kx < conv.x.window; ++kx) copy_tap(ky, kx, c);
-                } else {
+                for (int64_t c = 0; c < channels; ++c)
                     for (int64_t ky = 0; ky < conv.y.window; ++ky)
-                        for (int64_t kx = 0; kx < conv.x.window; ++kx)
-                            for (int64_t c = 0; c < channels; ++c) copy_tap(ky, kx, c);
-                }
+                        for (int64_t kx = 0; kx < conv.x.window; ++kx) copy_tap(ky, kx, c);
                 T* bias_to = const_cast<T*>(bias(group, b));
                 for (int64_t f = 0; f < block; ++f)
                     bias_to[f] = conv.bias && f < count ? conv.bias[first + f] : T{0};

@@ -55,9 +55,8 @@ template <class T>
 struct Tile {
     const T* data;
     int64_t row_stride;
-    int64_t plane_stride;  // planar: from channel to channel (and from phase to phase)
-    int64_t pixel_stride;  // interleaved: from pixel to pixel
-    Range columns;         // planar: those in memory; the others are padding
+    int64_t plane_stride;  // from channel to channel (and from phase to phase)
+    Range columns;         // those in memory; the others are padding
 };
 
 // The part of an image to be read: rows and columns may lie outside of it.
@@ -141,7 +140,7 @@ Tile<T> planar_tile(const Images<const T>& images, const T* image, const Box& bo
     if (phases == 1 && images.x_stride == 1 &&
         (open ? box.rows_inside(images) : box.inside(images)))
         return {image + box.y * images.y_stride + box.x + box.channel * images.c_stride,
-                images.y_stride, images.c_stride, 0, {-box.x, images.width - box.x}};
+                images.y_stride, images.c_stride, {-box.x, images.width - box.x}};
     const int64_t width = (box.columns + phases - 1) / phases;
     const int64_t row_stride = width * phases * box.channels;
     const bool rgb = phases == 1 && box.channels == 3 && images.c_stride == 1 &&
@@ -172,35 +171,7 @@ Tile<T> planar_tile(const Images<const T>& images, const T* image, const Box& bo
                     RowCopy(images.width, box.x + p, phases, width)(row, images.x_stride, to);
             }
     }
-    return {scratch, row_stride, width, 0, {0, width}};
-}
-
-// The box as rows of pixels, the channels of a pixel side by side.
-template <class T>
-Tile<T> interleaved_tile(const Images<const T>& images, const T* image, const Box& box,
-                         T* scratch) {
-    if (images.c_stride == 1 && box.inside(images))
-        return {image + box.y * images.y_stride + box.x * images.x_stride + box.channel,
-                images.y_stride, 0, images.x_stride, {}};
-    const int64_t row_stride = box.columns * box.channels;
-    for (int64_t r = 0; r < box.rows; ++r) {
-        const int64_t y = box.y + r;
-        for (int64_t i = 0; i < box.columns; ++i) {
-            T* to = scratch + r * row_stride + i * box.channels;
-            const int64_t x = box.x + i;
-            if (y < 0 || y >= images.height || x < 0 || x >= images.width) {
-                for (int64_t c = 0; c < box.channels; ++c) to[c] = 0;
-                continue;
-            }
-            const T* from = image + y * images.y_stride + x * images.x_stride +
-                            box.channel * images.c_stride;
-            if (images.c_stride == 1)
-                copy_numbers(from, box.channels, to);
-            else
-                for (int64_t c = 0; c < box.channels; ++c) to[c] = from[c * images.c_stride];
-        }
-    }
-    return {scratch, row_stride, 0, box.channels, {}};
+    return {scratch, row_stride, width, {0, width}};
 }
 
 }  // namespace attar::ATTAR_ISA
