@@ -1,0 +1,141 @@
+"""The operators of the namespace ``attar``: how one is made known to PyTorch.
+
+An operator has a kernel for the CPU, a fake that says what shape and layout the answer has (for
+`torch.compile` and `torch.export`), a derivative that is made of operators again, and a rule for
+`torch.func.vmap`. Images are batches, (N, C, *spatial).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from attar.torch.tensors import empty_like
+
+__all__ = ["define", "define_by_definition"]
+
+_LIBRARY = torch.library.Library("attar", "FRAGMENT")
+# The layout of an answer follows from the strides of its input, so these must stay what they were.
+_TAGS = (torch.Tag.pt2_compliant_tag, torch.Tag.needs_fixed_stride_order)
+
+
+def define(
+    schema: str,
+    kernel: Callable[..., Any],
+    fake: Callable[..., Any],
+    *,
+    setup: Callable[..., None] | None = None,
+    backward: Callable[..., Any] | None = None,
+    sizes_argument: int | None = None,
+    maps_images: bool = True,
+) -> Any:
+    """Register an operator and return it.
+
+    Parameters
+    ----------
+    schema : str
+        In PyTorch's language, without the namespace.
+    kernel, fake : callable
+        What computes tensors on the CPU, and tensors without numbers.
+    setup, backward : callable, optional
+        As `torch.library.register_autograd` takes them.
+    sizes_argument : int, optional
+        Which argument is the shape of a batch of images.
+    maps_images : bool
+        Whether each image of the batch is computed by itself, so that a batch of batches is a
+        larger batch.
+    """
+    name = schema.partition("(")[0]
+    _LIBRARY.define(schema, tags=_TAGS)
+    _LIBRARY.impl(name, kernel, "CPU")
+    qualified = f"attar::{name}"
+    torch.library.register_fake(qualified, fake, lib=_LIBRARY)
+    if backward is not None:
+        torch.library.register_autograd(qualified, backward, setup_context=setup, lib=_LIBRARY)
+    operator = getattr(torch.ops.attar, name).default
+    if maps_images:
+        rule = _batches_of_batches(operator, sizes_argument)
+        torch.library.register_vmap(qualified, rule, lib=_LIBRARY)
+    return operator
+
+
+def _batches_of_batches(operator: Any, sizes_argument: int | None) -> Callable[..., Any]:
+    def rule(info: Any, in_dims: Sequence[int | None], *arguments: Any) -> Any:
+        count = info.batch_size
+        flat: list[Any] = []
+        for i, (argument, dim) in enumerate(zip(arguments, in_dims, strict=True)):
+            if isinstance(argument, Tensor):
+                if dim is None:
+                    argument = argument.expand(count, *argument.shape)
+                else:
+                    argument = argument.movedim(dim, 0)
+                flat.append(argument.flatten(0, 1))
+            elif i == sizes_argument:
+                flat.append([count * argument[0], *argument[1:]])
+            else:
+                flat.append(argument)
+        answer = operator(*flat)
+        if isinstance(answer, Tensor):
+            return answer.unflatten(0, (count, -1)), 0
+        return tuple(each.unflatten(0, (count, -1)) for each in answer), (0,) * len(answer)
+
+    return rule
+
+
+def define_by_definition(
+    name: str,
+    options: str,
+    kernel: Callable[..., Any],
+    grad_kernel: Callable[..., Any],
+    definition: Callable[..., Any],
+) -> Any:
+    """Register ``name(x, options)`` and ``name_grad(grad, x, options)``; return the first.
+
+    Both are native. Derivatives of the second are those of `definition`, which computes the same
+    in operations of PyTorch.
+    """
+
+    def fake(x: Tensor, *options: Any) -> Tensor:
+        return empty_like(x, definition(x, *options).shape)
+
+    def grad_fake(grad: Tensor, x: Tensor, *options: Any) -> Tensor:
+        return empty_like(x, x.shape)
+
+    def setup(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        x, *ctx.options = inputs
+        ctx.save_for_backward(x)
+
+    def backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
+        (x,) = ctx.saved_tensors
+        return grad_operator(grad, x, *ctx.options), *(None for _ in ctx.options)
+
+    def grad_setup(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        grad, x, *ctx.options = inputs
+        ctx.save_for_backward(grad, x)
+
+    def grad_backward(ctx: Any, second: Tensor) -> tuple[Any, ...]:
+        higher = torch.is_grad_enabled()
+        with torch.enable_grad():
+            grad, x = map(_differentiable, ctx.saved_tensors)
+            answer = definition(x, *ctx.options)
+            (first,) = torch.autograd.grad(answer, x, grad, create_graph=True)
+            both = torch.autograd.grad(
+                first, (grad, x), second, create_graph=higher, materialize_grads=True
+            )
+        return *both, *(None for _ in ctx.options)
+
+    operator = define(
+        f"{name}(Tensor x, {options}) -> Tensor", kernel, fake, setup=setup, backward=backward
+    )
+    grad_operator = define(
+        f"{name}_grad(Tensor grad, Tensor x, {options}) -> Tensor", grad_kernel, grad_fake,
+        setup=grad_setup, backward=grad_backward,
+    )  # fmt: skip
+    return operator
+
+
+def _differentiable(tensor: Tensor) -> Tensor:
+    return tensor if tensor.requires_grad else tensor.detach().requires_grad_()
