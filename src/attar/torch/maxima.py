@@ -22,7 +22,7 @@ from attar.geometry import Axis
 from attar.nn.bins import plan_adaptive_pool
 from attar.nn.layout import CHANNELS_FIRST
 from attar.nn.pooling import PoolPlan, plan_pool
-from attar.torch.library import define
+from attar.torch.library import Operator, define, differentiates
 from attar.torch.tensors import channels_last, dense, empty, empty_like, number, volumes
 
 __all__ = ["ADAPTIVE", "SLIDING", "MaxOperators"]
@@ -46,10 +46,22 @@ class MaxOperators(NamedTuple):
     grad : (grad, winners, input_size) -> gradient for x
     """
 
-    pool: Any
-    winners: Any
-    indices: Any
-    grad: Any
+    pool: Operator
+    winners: Operator
+    indices: Operator
+    grad: Operator
+
+    def maxima(self, x: Tensor, *options: Any) -> Tensor:
+        """Return the maxima, and keep the winners where a derivative will be asked for."""
+        if differentiates(x):
+            maxima: Tensor = self.winners(x, *options)[0]
+            return maxima
+        return self.pool(x, *options)
+
+    def maxima_and_indices(self, x: Tensor, *options: Any) -> tuple[Tensor, Tensor]:
+        """Return the maxima, and where in their plane they are."""
+        maxima, winners = self.winners(x, *options)
+        return maxima, self.indices(winners, x.shape, *options)
 
 
 def _define(
@@ -141,6 +153,7 @@ def _define(
         x, *ctx.options = inputs
         ctx.input_size = x.shape
         ctx.save_for_backward(output[1])
+        ctx.set_materialize_grads(False)  # winners have none
 
     def winners_backward(ctx: Any, flow: Tensor, _: Any) -> tuple[Any, ...]:
         (won,) = ctx.saved_tensors

@@ -19,7 +19,7 @@ from attar import _core, nn
 from attar.nn.bins import plan_adaptive_pool
 from attar.nn.layout import CHANNELS_FIRST
 from attar.nn.pooling import PoolPlan, core_pool, plan_pool
-from attar.torch.library import define, define_by_definition
+from attar.torch.library import Operator, define, define_by_definition
 from attar.torch.tensors import channels_last, dense, empty, empty_like, number, volumes
 
 __all__ = ["adaptive_avg_pool", "avg_pool", "lp_pool"]
@@ -38,7 +38,7 @@ def _define(
     options: str,
     plan_of: Callable[..., tuple[PoolPlan, _core.Pool, float]],
     answer: Callable[..., Tensor],
-) -> Any:
+) -> Operator:
     """Register the operator and its derivative for windows of one kind; return the first.
 
     Parameters
