@@ -19,6 +19,8 @@ except ImportError as error:
         "install it: pip install attar[torch]"
     ) from error
 
+from attar.torch.acceleration import Acceleration, accelerate, restore
+from attar.torch.extraction import Extract2d
 from attar.torch.layers import (
     AdaptiveAvgPool1d,
     AdaptiveAvgPool2d,
@@ -42,6 +44,31 @@ from attar.torch.layers import (
     PolyphasePool2d,
     SoftPool2d,
 )
-from attar.torch.layers import __all__ as _layers
 
-__all__ = list(_layers)
+__all__ = [
+    "Acceleration",
+    "AdaptiveAvgPool1d",
+    "AdaptiveAvgPool2d",
+    "AdaptiveAvgPool3d",
+    "AdaptiveMaxPool1d",
+    "AdaptiveMaxPool2d",
+    "AdaptiveMaxPool3d",
+    "AvgPool1d",
+    "AvgPool2d",
+    "AvgPool3d",
+    "BlurPool2d",
+    "Extract2d",
+    "FractionalMaxPool2d",
+    "GeM",
+    "LPPool1d",
+    "LPPool2d",
+    "LPPool3d",
+    "MaxBlurPool2d",
+    "MaxPool1d",
+    "MaxPool2d",
+    "MaxPool3d",
+    "PolyphasePool2d",
+    "SoftPool2d",
+    "accelerate",
+    "restore",
+]

@@ -39,6 +39,8 @@ __all__ = [
     "MaxPool3d",
     "PolyphasePool2d",
     "SoftPool2d",
+
+
 ]
 
 # NumPy, in which these are computed, has no bfloat16 of its own.
@@ -58,7 +60,7 @@ def takes(x: Any, dims: int, dtypes: frozenset[torch.dtype]) -> bool:
     )
 
 
-def _each(value: Any, dims: int) -> list[int]:
+def each(value: Any, dims: int) -> list[int]:
     """Return one number for each spatial axis; whatever else it is, PyTorch will refuse it."""
     if isinstance(value, Sequence):
         return list(value) * dims if len(value) == 1 else list(value)
@@ -106,15 +108,15 @@ class _MaxPool(_Pool):
         if self.dilation == 1 or self.padding == 0:
             return True
         sizes = input.shape[-self._dims :]
-        dilations = _each(self.dilation, self._dims)
+        dilations = each(self.dilation, self._dims)
         return all(step <= size for step, size in zip(dilations, sizes, strict=False))
 
     def _pool(self, x: Tensor) -> Any:
         options = (
-            _each(self.kernel_size, self._dims),
-            _each(self.kernel_size if self.stride is None else self.stride, self._dims),
-            _each(self.padding, self._dims),
-            _each(self.dilation, self._dims),
+            each(self.kernel_size, self._dims),
+            each(self.kernel_size if self.stride is None else self.stride, self._dims),
+            each(self.padding, self._dims),
+            each(self.dilation, self._dims),
             self.ceil_mode,
         )
         if self.return_indices:
@@ -132,9 +134,9 @@ class _AvgPool(_Pool):
     def _pool(self, x: Tensor) -> Any:
         return means.avg_pool(
             x,
-            _each(self.kernel_size, self._dims),
-            _each(self.kernel_size if self.stride is None else self.stride, self._dims),
-            _each(self.padding, self._dims),
+            each(self.kernel_size, self._dims),
+            each(self.kernel_size if self.stride is None else self.stride, self._dims),
+            each(self.padding, self._dims),
             self.ceil_mode,
             self.count_include_pad,
             getattr(self, "divisor_override", None),
@@ -156,8 +158,8 @@ class _LPPool(_Pool):
         return means.lp_pool(
             x,
             float(self.norm_type),
-            _each(self.kernel_size, self._dims),
-            _each(self.kernel_size if self.stride is None else self.stride, self._dims),
+            each(self.kernel_size, self._dims),
+            each(self.kernel_size if self.stride is None else self.stride, self._dims),
         )
 
 
@@ -165,11 +167,11 @@ class _AdaptivePool(_Pool):
     output_size: Any
 
     def _accepts(self, input: Tensor) -> bool:
-        wanted = _each(self.output_size, self._dims)
+        wanted = each(self.output_size, self._dims)
         return len(wanted) == self._dims and 0 not in wanted
 
     def _sizes(self, x: Tensor) -> list[int]:
-        wanted = _each(self.output_size, self._dims)
+        wanted = each(self.output_size, self._dims)
         return [
             size if out is None else out for size, out in zip(x.shape[2:], wanted, strict=True)
         ]
@@ -492,7 +494,7 @@ class SoftPool2d(_OwnPool):
         self.padding = padding
 
     def _options(self) -> tuple[Any, ...]:
-        return _each(self.kernel_size, 2), _each(self.stride, 2), _each(self.padding, 2)
+        return each(self.kernel_size, 2), each(self.stride, 2), each(self.padding, 2)
 
     def extra_repr(self) -> str:
         """Show the arguments."""
@@ -534,7 +536,7 @@ class BlurPool2d(_OwnPool):
         )
 
     def _options(self) -> tuple[Any, ...]:
-        return _each(self.kernel_size, 2), _each(self.stride, 2), self.padding_mode
+        return each(self.kernel_size, 2), each(self.stride, 2), self.padding_mode
 
     def extra_repr(self) -> str:
         """Show the arguments."""
@@ -595,7 +597,7 @@ class MaxBlurPool2d(_OwnPool):
 
     def _options(self) -> tuple[Any, ...]:
         windows = (self.kernel_size, self.blur_size, self.stride, self.padding)
-        return *(_each(value, 2) for value in windows), self.padding_mode
+        return *(each(value, 2) for value in windows), self.padding_mode
 
     def extra_repr(self) -> str:
         """Show the arguments."""
@@ -633,7 +635,7 @@ class PolyphasePool2d(_OwnPool):
         self.norm = _one_of("PolyphasePool2d", "norm", norm, ("l2", "l1", "linf"))
 
     def _options(self) -> tuple[Any, ...]:
-        return _each(self.stride, 2), self.norm
+        return each(self.stride, 2), self.norm
 
     def extra_repr(self) -> str:
         """Show the arguments."""
