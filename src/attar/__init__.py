@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from attar import kernels as kernels
     from attar import layers as layers
     from attar import nn as nn
+    from attar import torch as torch
     from attar.config import get_num_threads as get_num_threads
     from attar.config import set_num_threads as set_num_threads
     from attar.config import show_config as show_config
@@ -56,6 +57,7 @@ _HOMES = {
     "read_image": "attar.images",
     "set_num_threads": "attar.config",
     "show_config": "attar.config",
+    "torch": "",
     "write_image": "attar.images",
 }
 

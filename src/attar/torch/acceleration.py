@@ -22,9 +22,7 @@ from attar.torch.extraction import Extract2d
 
 __all__ = ["Acceleration", "Left", "Swap", "accelerate", "restore"]
 
-_POOLS = {
-    getattr(nn, name): getattr(layers, name) for name in layers.__all__ if hasattr(nn, name)
-}
+_POOLS = {getattr(nn, name): getattr(layers, name) for name in layers.__all__ if hasattr(nn, name)}
 _CHAIN = (nn.Conv2d, nn.ReLU, nn.MaxPool2d)
 _MARK = "_accelerated_from"
 _POOL_OPTIONS = ("activation", "pool", "pool_size", "pool_stride", "pool_padding", "ceil_mode")
@@ -138,7 +136,7 @@ def accelerate(model: nn.Module) -> Acceleration:
     >>> model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.MaxPool2d(2), nn.AvgPool2d(2))
     >>> print(accelerate(model))
     layer    was                        is
-    ───────────────────────────────────────────────
+    ──────────────────────────────────────────────────────
     0, 1, 2  Conv2d → ReLU → MaxPool2d  Extract2d
     3        AvgPool2d                  AvgPool2d of attar
     >>> restore(model)

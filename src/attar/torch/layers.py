@@ -39,8 +39,6 @@ __all__ = [
     "MaxPool3d",
     "PolyphasePool2d",
     "SoftPool2d",
-
-
 ]
 
 # NumPy, in which these are computed, has no bfloat16 of its own.
@@ -83,7 +81,7 @@ class _Pool(nn.Module):
         answer = self._pool(input.unsqueeze(0))
         if isinstance(answer, Tensor):
             return answer.squeeze(0)
-        return tuple(each.squeeze(0) for each in answer)
+        return tuple(part.squeeze(0) for part in answer)
 
     def _accepts(self, input: Tensor) -> bool:
         """Whether the kernel has the meaning that PyTorch gives to the arguments."""
@@ -172,9 +170,7 @@ class _AdaptivePool(_Pool):
 
     def _sizes(self, x: Tensor) -> list[int]:
         wanted = each(self.output_size, self._dims)
-        return [
-            size if out is None else out for size, out in zip(x.shape[2:], wanted, strict=True)
-        ]
+        return [size if out is None else out for size, out in zip(x.shape[2:], wanted, strict=True)]
 
 
 class _AdaptiveMaxPool(_AdaptivePool):
@@ -427,18 +423,18 @@ class FractionalMaxPool2d(_Pool, nn.FractionalMaxPool2d):
             every = maxima.SLIDING.maxima(x, *options)
             return every.flatten(2).gather(2, at).view(shape)
         every, places = maxima.SLIDING.maxima_and_indices(x, *options)
-        return tuple(each.flatten(2).gather(2, at).view(shape) for each in (every, places))
+        return tuple(part.flatten(2).gather(2, at).view(shape) for part in (every, places))
 
 
 def _begins(samples: Tensor, size: int, out: int, window: int) -> Tensor:
-    """Where windows begin, (N, C, out): floor((i + u) alpha) - floor(u alpha), the last at the end."""
+    """Where windows begin, (N, C, out): at floor((i + u) a) - floor(u a), the last at the end."""
     last = torch.full((*samples.shape, 1), size - window, device=samples.device)
     if out == 1:
         return last
-    alpha = torch.tensor(size - window, dtype=samples.dtype) / (out - 1)
+    slope = torch.tensor(size - window, dtype=samples.dtype) / (out - 1)
     steps = torch.arange(out - 1, dtype=samples.dtype, device=samples.device)
     sample = samples.unsqueeze(2)
-    begins = ((steps + sample) * alpha).long() - (sample * alpha).long()
+    begins = ((steps + sample) * slope).long() - (sample * slope).long()
     return torch.cat([begins, last], 2)
 
 
@@ -463,7 +459,7 @@ class _OwnPool(nn.Module):
         return answer if input.ndim == 4 else answer.squeeze(0)
 
     def _options(self) -> tuple[Any, ...]:
-        """What follows the input in a call of the operator or the definition."""
+        """Return what follows the input in a call of the operator or the definition."""
         raise NotImplementedError
 
 

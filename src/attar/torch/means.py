@@ -50,9 +50,7 @@ def _define(
     """
 
     @lru_cache(maxsize=1024)
-    def cached_plan(
-        shape: tuple[int, ...], *options: Any
-    ) -> tuple[PoolPlan, _core.Pool, float]:
+    def cached_plan(shape: tuple[int, ...], *options: Any) -> tuple[PoolPlan, _core.Pool, float]:
         answer(torch.empty(shape, device="meta"), *options)
         return plan_of(shape, *options)
 
@@ -134,9 +132,7 @@ def _sliding_answer(
     return _TORCH[x.ndim](x, kernel_size, stride, padding, ceil_mode, count_include_pad, *divisor)
 
 
-def _adaptive_plan(
-    shape: tuple[int, ...], output_size: Any
-) -> tuple[PoolPlan, _core.Pool, float]:
+def _adaptive_plan(shape: tuple[int, ...], output_size: Any) -> tuple[PoolPlan, _core.Pool, float]:
     plan = plan_adaptive_pool(
         "attar.torch.adaptive_avg_pool", shape, output_size, "AVG", CHANNELS_FIRST[len(shape) - 2]
     )
@@ -159,10 +155,10 @@ def _norm(x: Tensor, p: float, kernel_size: Any, stride: Any) -> Tensor:
 
 
 def _norm_grad(flow: Tensor, x: Tensor, p: float, kernel_size: Any, stride: Any) -> Tensor:
-    wide = [each.float() if each.dtype == torch.bfloat16 else each for each in (flow, x)]
-    back = nn.lp_pool_grad(
-        *map(dense, wide), kernel_size, stride, "VALID", CHANNELS_FIRST[x.ndim - 2], p=p
+    g, values = (
+        dense(each.float() if each.dtype == torch.bfloat16 else each) for each in (flow, x)
     )
+    back = nn.lp_pool_grad(g, values, kernel_size, stride, "VALID", CHANNELS_FIRST[x.ndim - 2], p=p)
     out = empty_like(x, x.shape)
     out.copy_(torch.from_numpy(np.asarray(back)))
     return out

@@ -38,7 +38,8 @@ def _laid_out(x: Tensor, array: Any) -> Tensor:
 
 
 def _blur(x: Tensor, size: Any, stride: Any, border: str) -> Tensor:
-    out = empty_like(x, (*x.shape[:2], *(-(-n // s) for n, s in zip(x.shape[2:], stride))))
+    sizes = (-(-size // step) for size, step in zip(x.shape[2:], stride, strict=True))
+    out = empty_like(x, (*x.shape[:2], *sizes))
     nn.blur_pool(dense(x), size, stride, _NCHW, border=_border(border), out=dense(out))
     return out
 
@@ -162,7 +163,7 @@ def _gem(x: Tensor, p: Tensor, eps: float) -> Tensor:
 
 
 def _gem_grad(grad: Tensor, x: Tensor, p: Tensor, eps: float) -> tuple[Tensor, Tensor]:
-    """Gradients for the maps and for p: that of the mean y is y (E[v^p ln v] / E[v^p] - ln y) / p."""
+    """Return the gradients for the maps and for p: dy/dp = y (E[v^p ln v] / E[v^p] - ln y) / p."""
     power = p.item()
     back = nn.gem_pool_grad(dense(grad), dense(x), power, eps, _FORMATS[x.ndim])
     values = x.detach().double().clamp(min=eps).flatten(2)

@@ -1,4 +1,4 @@
-"""Tensors as the native core takes them, and tensors for its answers, in the layout of the input."""
+"""Tensors as the native core takes them, and tensors for its answers in the input's layout."""
 
 from __future__ import annotations
 
@@ -78,9 +78,11 @@ def dense(x: Tensor) -> Array:
 def volumes(x: Tensor) -> Array:
     """View (N, C, *spatial) as the core takes it: (n, z, y, x, c), any strides."""
     rank = x.ndim
-    return dense(x).transpose(_ORDERS[rank])[_MISSING[rank]]
+    view: Array = dense(x).transpose(_ORDERS[rank])[_MISSING[rank]]
+    return view
 
 
 def number(x: Tensor) -> int:
     """Return the core's number for the dtype."""
-    return _NUMBERS[x.dtype]
+    found: int = _NUMBERS[x.dtype]
+    return found
