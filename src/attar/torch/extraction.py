@@ -376,7 +376,8 @@ def _setup(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
     x, weight, bias, *ctx.options = inputs
     winners = output[1] if isinstance(output, tuple) else None
     ctx.save_for_backward(x, weight, bias, winners)
-    ctx.set_materialize_grads(False)  # winners have none
+    if winners is not None:
+        ctx.mark_non_differentiable(winners)
 
 
 def _backward(ctx: Any, flow: Tensor, _: Any = None) -> tuple[Any, ...]:

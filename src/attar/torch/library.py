@@ -35,10 +35,14 @@ def alone(x: Tensor) -> bool:
         and type(x) in _TENSORS
         and torch._C._len_torch_dispatch_stack() == 0
         and torch._C._len_torch_function_stack() == 0
-        and torch._C._functorch.peek_interpreter_stack() is None
+        and not _transforming()
         and not torch.autograd._profiler_enabled()
         and not torch.jit.is_tracing()
     )
+
+
+def _transforming() -> bool:
+    return torch._C._functorch.peek_interpreter_stack() is not None
 
 
 def differentiates(*arguments: Any) -> bool:
@@ -57,17 +61,23 @@ class Operator(NamedTuple):
         What computes tensors on the CPU.
     recorded : callable
         The same, leaving behind what the derivative needs.
+    transformed : callable
+        The same, for the transforms of `torch.func`, which do not see the derivative of an
+        overload.
     overload : torch._ops.OpOverload
         The same as PyTorch knows it.
     """
 
     kernel: Callable[..., Any]
     recorded: Callable[..., Any]
+    transformed: Callable[..., Any]
     overload: Any
 
     def __call__(self, first: Tensor, *others: Any) -> Any:
         """Compute."""
         if not alone(first):
+            if not torch.compiler.is_compiling() and _transforming():
+                return self.transformed(first, *others)
             return self.overload(first, *others)
         if differentiates(first, *others):
             return self.recorded(first, *others)
@@ -97,8 +107,8 @@ def define(
     sizes_argument : int, optional
         Which argument is the shape of a batch of images.
     maps_images : bool
-        Whether each image of the batch is computed by itself, so that a batch of batches is a
-        larger batch.
+        Whether each image of the batch is computed by itself and every tensor has the axis of the
+        images first, so that a batch of batches is a larger batch. Else `vmap` is a loop.
     """
     name = schema.partition("(")[0]
     _LIBRARY.define(schema, tags=_TAGS)
@@ -108,26 +118,30 @@ def define(
     if backward is not None:
         torch.library.register_autograd(qualified, backward, setup_context=setup, lib=_LIBRARY)
     overload = getattr(torch.ops.attar, name).default
-    if maps_images:
-        rule = _batches_of_batches(overload, sizes_argument)
-        torch.library.register_vmap(qualified, rule, lib=_LIBRARY)
-    recorded = overload if backward is None else _recorder(name, kernel, setup, backward)
-    return Operator(kernel, recorded, overload)
+    rule = _batches_of_batches(overload, sizes_argument) if maps_images else _in_turn(overload)
+    torch.library.register_vmap(qualified, rule, lib=_LIBRARY)
+    if setup is None or backward is None:
+        return Operator(kernel, overload, overload, overload)
 
-
-def _recorder(
-    name: str,
-    kernel: Callable[..., Any],
-    setup: Callable[..., None] | None,
-    backward: Callable[..., Any],
-) -> Callable[..., Any]:
-    def forward(ctx: Any, *arguments: Any) -> Any:
+    def recorded(ctx: Any, *arguments: Any) -> Any:
         output = kernel(*arguments)
-        if setup is not None:
-            setup(ctx, arguments, output)
+        setup(ctx, arguments, output)
         return output
 
-    members = {"forward": staticmethod(forward), "backward": staticmethod(backward)}
+    def transformed(first: Tensor, *others: Any) -> Any:
+        return (kernel if alone(first) else overload)(first, *others)
+
+    return Operator(
+        kernel,
+        _function(name, forward=recorded, backward=backward),
+        _function(name, forward=transformed, setup_context=setup, backward=backward),
+        overload,
+    )
+
+
+def _function(name: str, **parts: Callable[..., Any]) -> Callable[..., Any]:
+    members: dict[str, Any] = {part: staticmethod(each) for part, each in parts.items()}
+    members["generate_vmap_rule"] = "setup_context" in parts
     function: Any = type(name, (torch.autograd.Function,), members)
     apply: Callable[..., Any] = function.apply
     return apply
@@ -152,6 +166,24 @@ def _batches_of_batches(operator: Any, sizes_argument: int | None) -> Callable[.
         if isinstance(answer, Tensor):
             return answer.unflatten(0, (count, -1)), 0
         return tuple(each.unflatten(0, (count, -1)) for each in answer), (0,) * len(answer)
+
+    return rule
+
+
+def _in_turn(operator: Any) -> Callable[..., Any]:
+    def rule(info: Any, in_dims: Sequence[int | None], *arguments: Any) -> Any:
+        answers = [
+            operator(
+                *(
+                    argument if dim is None else argument.select(dim, i)
+                    for argument, dim in zip(arguments, in_dims, strict=True)
+                )
+            )
+            for i in range(info.batch_size)
+        ]
+        if isinstance(answers[0], Tensor):
+            return torch.stack(answers), 0
+        return tuple(map(torch.stack, zip(*answers, strict=True))), (0,) * len(answers[0])
 
     return rule
 

@@ -153,7 +153,7 @@ def _define(
         x, *ctx.options = inputs
         ctx.input_size = x.shape
         ctx.save_for_backward(output[1])
-        ctx.set_materialize_grads(False)  # winners have none
+        ctx.mark_non_differentiable(output[1])
 
     def winners_backward(ctx: Any, flow: Tensor, _: Any) -> tuple[Any, ...]:
         (won,) = ctx.saved_tensors
