@@ -34,11 +34,11 @@ def arguments():
         maxima.SLIDING.pool: (x, *SLIDING),
         maxima.SLIDING.winners: (x, *SLIDING),
         maxima.SLIDING.indices: (won, x.shape, *SLIDING),
-        maxima.SLIDING.grad: (flow, won, x.shape, *SLIDING),
+        maxima.SLIDING.grad: (flow, won, x.shape, True, *SLIDING),
         maxima.ADAPTIVE.pool: (x, [4, 3]),
         maxima.ADAPTIVE.winners: (x, [4, 3]),
         maxima.ADAPTIVE.indices: (bins, x.shape, [4, 3]),
-        maxima.ADAPTIVE.grad: (flow, bins, x.shape, [4, 3]),
+        maxima.ADAPTIVE.grad: (flow, bins, x.shape, False, [4, 3]),
         means.avg_pool: (x, *AVERAGED),
         torch.ops.attar.avg_pool_grad.default: (
             maps(2, 3, 4, 4, dtype=torch.float32), x.shape, True, *AVERAGED,
@@ -60,7 +60,7 @@ def arguments():
         others.soft_pool: (x, [3, 3], [1, 1], [0, 0]),
         torch.ops.attar.soft_pool_grad.default: (flow, x, [3, 3], [1, 1], [0, 0]),
         others.gem_pool: (x, p, 1e-3),
-        others.gem_pool_grad: (maps(2, 3, 1, 1, dtype=torch.float32, grad=False), x.detach(), p.detach(), 1e-3),
+        others.gem_pool_grad: (torch.ones(2, 3, 1, 1), x.detach(), p.detach(), 1e-3),
     }  # fmt: skip
 
 
@@ -146,7 +146,9 @@ def test_vmap_and_functional_gradients(name):
 
     slopes = torch.func.vmap(torch.func.grad(loss), in_dims=1)(x)
     for part, slope in zip(x.unbind(1), slopes, strict=True):
-        torch.testing.assert_close(slope, torch.autograd.grad(loss(y := part.clone().requires_grad_()), y)[0])
+        torch.testing.assert_close(
+            slope, torch.autograd.grad(loss(y := part.clone().requires_grad_()), y)[0]
+        )
 
 
 class Every(torch.nn.Module):

@@ -33,7 +33,8 @@ def soft(x: Tensor, kernel_size: Sequence[int], stride: Any, padding: Any) -> Te
 def generalised_mean(x: Tensor, p: Tensor, eps: float) -> Tensor:
     """Return the p-th root of the mean of the p-th powers, over each map."""
     axes = tuple(range(2, x.ndim))
-    return x.clamp(min=eps).pow(p).mean(axes, keepdim=True).pow(1 / p)
+    wide = x.float() if x.dtype.itemsize < 4 else x
+    return wide.clamp(min=eps).pow(p).mean(axes, keepdim=True).pow(1 / p).to(x.dtype)
 
 
 def blur(x: Tensor, size: Sequence[int], stride: Sequence[int], border: str) -> Tensor:

@@ -74,8 +74,8 @@ class _Pool(nn.Module):
     def forward(self, input: Tensor) -> Any:
         if not (takes(input, self._dims, self._dtypes) and self._accepts(input)):
             return super().forward(input)
-        if self._dims == 3 and input.dtype.itemsize < 4 and torch.is_autocast_enabled("cpu"):
-            input = input.float()  # as PyTorch's own do in three dimensions
+        if self._widens() and input.dtype.itemsize < 4 and torch.is_autocast_enabled("cpu"):
+            input = input.float()
         if input.ndim == self._dims + 2:
             return self._pool(input)
         answer = self._pool(input.unsqueeze(0))
@@ -86,6 +86,10 @@ class _Pool(nn.Module):
     def _accepts(self, input: Tensor) -> bool:
         """Whether the kernel has the meaning that PyTorch gives to the arguments."""
         return True
+
+    def _widens(self) -> bool:
+        """Whether PyTorch computes this in float32 under autocast."""
+        return self._dims == 3
 
     def _pool(self, x: Tensor) -> Any:
         """Condense a batch."""
@@ -108,6 +112,9 @@ class _MaxPool(_Pool):
         sizes = input.shape[-self._dims :]
         dilations = each(self.dilation, self._dims)
         return all(step <= size for step, size in zip(dilations, sizes, strict=False))
+
+    def _widens(self) -> bool:
+        return super()._widens() and not self.return_indices
 
     def _pool(self, x: Tensor) -> Any:
         options = (

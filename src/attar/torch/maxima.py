@@ -43,7 +43,7 @@ class MaxOperators(NamedTuple):
     pool : (x) -> maxima
     winners : (x) -> maxima, winners
     indices : (winners, input_size) -> places of the winners in their plane, as int64
-    grad : (grad, winners, input_size) -> gradient for x
+    grad : (grad, winners, input_size, channels_last) -> gradient for x, in that layout
     """
 
     pool: Operator
@@ -117,9 +117,11 @@ def _define(
         places += first
         return torch.from_numpy(places).contiguous()
 
-    def grad(flow: Tensor, won: Tensor, input_size: Sequence[int], *options: Any) -> Tensor:
+    def grad(
+        flow: Tensor, won: Tensor, input_size: Sequence[int], last: bool, *options: Any
+    ) -> Tensor:
         planned = plan(input_size, options)
-        out = empty(flow, planned.in_shape, channels_last(won))
+        out = empty(flow, planned.in_shape, last)
         if out.numel():
             _core.max_pool_grad(
                 volumes(flow), volumes(won), volumes(out), planned.pool, number(flow)
@@ -136,8 +138,10 @@ def _define(
     def indices_fake(won: Tensor, input_size: Sequence[int], *options: Any) -> Tensor:
         return empty(won, won.shape, False, torch.int64)
 
-    def grad_fake(flow: Tensor, won: Tensor, input_size: Sequence[int], *options: Any) -> Tensor:
-        return empty(flow, input_size, channels_last(won))
+    def grad_fake(
+        flow: Tensor, won: Tensor, input_size: Sequence[int], last: bool, *options: Any
+    ) -> Tensor:
+        return empty(flow, input_size, last)
 
     def pool_setup(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
         x, *ctx.options = inputs
@@ -146,29 +150,29 @@ def _define(
     def pool_backward(ctx: Any, flow: Tensor) -> tuple[Any, ...]:
         (x,) = ctx.saved_tensors
         _, won = operators.winners(x, *ctx.options)
-        back = operators.grad(flow, won, x.shape, *ctx.options)
+        back = operators.grad(flow, won, x.shape, channels_last(x), *ctx.options)
         return back, *(None for _ in ctx.options)
 
     def winners_setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
         x, *ctx.options = inputs
-        ctx.input_size = x.shape
+        ctx.input_size, ctx.last = x.shape, channels_last(x)
         ctx.save_for_backward(output[1])
         ctx.mark_non_differentiable(output[1])
 
     def winners_backward(ctx: Any, flow: Tensor, _: Any) -> tuple[Any, ...]:
         (won,) = ctx.saved_tensors
-        back = operators.grad(flow, won, ctx.input_size, *ctx.options)
+        back = operators.grad(flow, won, ctx.input_size, ctx.last, *ctx.options)
         return back, *(None for _ in ctx.options)
 
     def grad_setup(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        _, won, ctx.input_size, *ctx.options = inputs
+        _, won, ctx.input_size, _, *ctx.options = inputs
         ctx.save_for_backward(won)
 
     def grad_backward(ctx: Any, second: Tensor) -> tuple[Any, ...]:
         (won,) = ctx.saved_tensors
         places = operators.indices(won, ctx.input_size, *ctx.options)
         found = second.flatten(2).gather(2, places.flatten(2)).view(places.shape)
-        return found, None, None, *(None for _ in ctx.options)
+        return found, None, None, None, *(None for _ in ctx.options)
 
     operators = MaxOperators(
         define(
@@ -184,7 +188,8 @@ def _define(
             indices, indices_fake, sizes_argument=1,
         ),
         define(
-            f"{name}_grad(Tensor grad, Tensor winners, SymInt[] input_size, {options}) -> Tensor",
+            f"{name}_grad(Tensor grad, Tensor winners, SymInt[] input_size, bool channels_last, "
+            f"{options}) -> Tensor",
             grad, grad_fake, setup=grad_setup, backward=grad_backward, sizes_argument=2,
         ),
     )  # fmt: skip
