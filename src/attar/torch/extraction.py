@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -21,6 +22,7 @@ from attar.torch.tensors import channels_last, dense, empty_like
 __all__ = ["Extract2d"]
 
 _DTYPES = frozenset({torch.float32, torch.float64})
+_MOST_CELLS = 255  # of a window, so that a byte names them all and says where ReLU left none
 
 
 class Extract2d(nn.Conv2d):
@@ -121,6 +123,7 @@ class Extract2d(nn.Conv2d):
             and self.weight.dtype == input.dtype
             and self.weight.device == input.device
             and input.shape[-3] == self.in_channels
+            and math.prod(each(self.pool_size, 2)) <= _MOST_CELLS
             and not torch.is_autocast_enabled("cpu")
         )
 

@@ -175,7 +175,9 @@ def _in_turn(operator: Any) -> Callable[..., Any]:
         answers = [
             operator(
                 *(
-                    argument if dim is None else argument.select(dim, i)
+                    argument.select(dim, i)
+                    if isinstance(argument, Tensor) and dim is not None
+                    else argument
                     for argument, dim in zip(arguments, in_dims, strict=True)
                 )
             )
