@@ -24,7 +24,9 @@ class Net(nn.Module):
             nn.Conv2d(3, 8, 3, padding=1),
             relu,
             nn.MaxPool2d(3, 2, ceil_mode=True),
-            nn.Sequential(nn.Conv2d(8, 8, 3, padding="same"), relu, nn.AvgPool2d(2, ceil_mode=True)),
+            nn.Sequential(
+                nn.Conv2d(8, 8, 3, padding="same"), relu, nn.AvgPool2d(2, ceil_mode=True)
+            ),
             nn.Conv2d(8, 16, (3, 2), stride=(1, 2), groups=2, bias=False),
             nn.MaxPool2d((2, 3), (2, 1), (1, 0)),
         )
