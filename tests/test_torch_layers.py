@@ -3,6 +3,8 @@
 import copy
 import io
 import pickle
+import subprocess
+import sys
 import warnings
 
 import numpy as np
@@ -403,3 +405,17 @@ def test_a_model_is_saved_and_loaded():
         warnings.simplefilter("ignore")
         traced = torch.jit.trace(model.eval(), maps(2))
     assert np.array_equal(traced(maps(2, seed=3)).detach(), model(maps(2, seed=3)).detach())
+
+
+def test_without_torch_the_error_names_what_to_install():
+    script = (
+        "import sys; sys.modules['torch'] = None\n"
+        "from attar import *\n"
+        "try:\n"
+        "    import attar; attar.torch\n"
+        "except ImportError as error:\n"
+        "    print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.stdout.startswith("attar.torch needs PyTorch")
+    assert done.stdout.endswith("install it: pip install attar[torch]\n")

@@ -61,7 +61,10 @@ _HOMES = {
     "write_image": "attar.images",
 }
 
-__all__ = [*sorted(_HOMES), "__version__"]
+# What needs a package beside attar's own is no part of `from attar import *`.
+_EXTRAS = {"torch"}
+
+__all__ = [*sorted(_HOMES.keys() - _EXTRAS), "__version__"]
 
 
 def __getattr__(name: str) -> Any:
@@ -76,4 +79,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return sorted([*_HOMES, "__version__"])

@@ -206,6 +206,7 @@ def restore(model: nn.Module) -> None:
             if isinstance(module, Extract2d):
                 for option in _POOL_OPTIONS:
                     delattr(module, option)
+                module.forget()
             module.__class__ = kind
 
 

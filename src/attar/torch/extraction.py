@@ -171,6 +171,10 @@ class Extract2d(nn.Conv2d):
         answer = out.permute(0, 3, 1, 2)
         return answer if last else answer.contiguous()
 
+    def forget(self) -> None:
+        """Give back the memory of the weights that were prepared for evaluation."""
+        self.__dict__.pop("_prepared", None)
+
     def __getstate__(self) -> dict[str, Any]:
         state = self.__dict__.copy()
         state.pop("_prepared", None)

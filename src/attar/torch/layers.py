@@ -58,11 +58,11 @@ def takes(x: Any, dims: int, dtypes: frozenset[torch.dtype]) -> bool:
     )
 
 
-def each(value: Any, dims: int) -> list[int]:
+def each(value: Any, dims: int) -> tuple[int, ...]:
     """Return one number for each spatial axis; whatever else it is, PyTorch will refuse it."""
     if isinstance(value, Sequence):
-        return list(value) * dims if len(value) == 1 else list(value)
-    return [value] * dims
+        return tuple(value) * dims if len(value) == 1 else tuple(value)
+    return (value,) * dims
 
 
 class _Pool(nn.Module):

@@ -107,7 +107,9 @@ def _define(
         out = empty(x, planned.out_shape, last)
         won = empty(x, planned.out_shape, last, winner_dtype(x.shape, options))
         if out.numel():
-            _core.pool_winners(volumes(x), volumes(out), volumes(won), planned.pool, number(x))
+            _core.pool_winners(
+                volumes(x), volumes(out), volumes(won), planned.pool, number(x), False
+            )
         return out, won
 
     def indices(won: Tensor, input_size: Sequence[int], *options: Any) -> Tensor:
