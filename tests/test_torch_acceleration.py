@@ -3,10 +3,12 @@
 import copy
 import io
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
+import attar
 import attar.torch
 from attar.errors import DTypeError
 from attar.torch import accelerate, restore
@@ -274,3 +276,12 @@ def test_the_real_vgg16():
         assert [len(swap.names) for swap in report.swapped] == [3] * 5
         found = model(image)
     assert (found - answer).abs().max() <= 1e-4 * answer.abs().max()
+
+
+def test_attar_opens_an_accelerated_model():
+    model = settled(chain(pool=nn.MaxPool2d(3, 2, 1))).eval()
+    image = torch.randn(1, 3, 20, 22)
+    answer = model(image).detach().permute(0, 2, 3, 1)
+    accelerate(model)
+    opened = attar.Sequential.from_torch(model, input_shape=(20, 22, 3))
+    assert np.allclose(opened(image.permute(0, 2, 3, 1).numpy()), answer, atol=1e-5)
