@@ -385,12 +385,15 @@ def _setup(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
     ctx.save_for_backward(x, weight, bias, winners)
     if winners is not None:
         ctx.mark_non_differentiable(winners)
+    ctx.set_materialize_grads(False)  # else zeros are made for the winners, to no end
 
 
-def _backward(ctx: Any, flow: Tensor, _: Any = None) -> tuple[Any, ...]:
+def _backward(ctx: Any, flow: Tensor | None, _: Any = None) -> tuple[Any, ...]:
     x, weight, bias, winners = ctx.saved_tensors
     needs = [*ctx.needs_input_grad[:3]]
     rest = (None,) * _COUNT
+    if flow is None:
+        return None, None, None, *rest
     if torch.is_grad_enabled():  # of this derivative there will be one more
         answer = _definition(x, weight, bias, *ctx.options)
         inputs = [tensor for tensor, need in zip((x, weight, bias), needs, strict=True) if need]

@@ -160,10 +160,11 @@ def _define(
         ctx.input_size, ctx.last = x.shape, channels_last(x)
         ctx.save_for_backward(output[1])
         ctx.mark_non_differentiable(output[1])
+        ctx.set_materialize_grads(False)  # else zeros are made for the winners, to no end
 
-    def winners_backward(ctx: Any, flow: Tensor, _: Any) -> tuple[Any, ...]:
+    def winners_backward(ctx: Any, flow: Tensor | None, _: Any) -> tuple[Any, ...]:
         (won,) = ctx.saved_tensors
-        back = operators.grad(flow, won, ctx.input_size, ctx.last, *ctx.options)
+        back = None if flow is None else operators.grad(flow, won, ctx.input_size, ctx.last, *ctx.options)
         return back, *(None for _ in ctx.options)
 
     def grad_setup(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
