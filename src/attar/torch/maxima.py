@@ -164,7 +164,11 @@ def _define(
 
     def winners_backward(ctx: Any, flow: Tensor | None, _: Any) -> tuple[Any, ...]:
         (won,) = ctx.saved_tensors
-        back = None if flow is None else operators.grad(flow, won, ctx.input_size, ctx.last, *ctx.options)
+        back = (
+            None
+            if flow is None
+            else operators.grad(flow, won, ctx.input_size, ctx.last, *ctx.options)
+        )
         return back, *(None for _ in ctx.options)
 
     def grad_setup(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
