@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.testing._internal.two_tensor import TwoTensor
 
 import attar.nn
 import attar.torch
@@ -216,6 +217,8 @@ def test_other_devices_and_dtypes_are_left_to_torch():
     assert pool(torch.empty(1, 3, 8, 8, device="meta")).shape == (1, 3, 4, 4)
     whole = torch.arange(16).view(1, 1, 4, 4)
     assert torch.equal(attar.torch.AvgPool2d(2)(whole), nn.AvgPool2d(2)(whole))
+    both = TwoTensor(maps(2), maps(2, seed=1))
+    assert torch.equal(pool(both).b, pool(both.b))
     traced = torch.fx.symbolic_trace(nn.Sequential(pool))
     x = maps(2)
     assert torch.equal(traced(x), pool(x))

@@ -111,7 +111,7 @@ class Extract2d(nn.Conv2d):
         answer: Tensor
         if differentiates(x, self.weight, self.bias):
             answer = extract_winners(x, self.weight, self.bias, *self._options())[0]
-        elif alone(x):
+        elif alone(x, self.weight, self.bias):
             answer = self._run(x)
         else:
             answer = extract(x, self.weight, self.bias, *self._options())

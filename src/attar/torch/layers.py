@@ -49,6 +49,7 @@ def takes(x: Any, dims: int, dtypes: frozenset[torch.dtype]) -> bool:
     """Whether there is a kernel for maps with this many spatial axes, in a batch or not."""
     return (
         isinstance(x, Tensor)
+        and not hasattr(type(x), "__tensor_flatten__")  # wrappers, as DTensor is
         and x.device.type == "cpu"
         and x.dtype in dtypes
         and x.layout is torch.strided

@@ -24,15 +24,14 @@ _LIBRARY = torch.library.Library("attar", "FRAGMENT")
 # The layout of an answer follows from the strides of its input, so these must stay what they were.
 _TAGS = (torch.Tag.pt2_compliant_tag, torch.Tag.needs_fixed_stride_order)
 
-
 _TENSORS = frozenset({Tensor, torch.nn.Parameter})
 
 
-def alone(x: Tensor) -> bool:
-    """Whether a tensor is just numbers: nothing that the dispatcher calls would look on."""
+def alone(*arguments: Any) -> bool:
+    """Whether tensors are just numbers: nothing that the dispatcher calls would look on."""
     return (
         not torch.compiler.is_compiling()
-        and type(x) in _TENSORS
+        and all(type(each) in _TENSORS for each in arguments if isinstance(each, Tensor))
         and torch._C._len_torch_dispatch_stack() == 0
         and torch._C._len_torch_function_stack() == 0
         and not _transforming()
@@ -75,7 +74,7 @@ class Operator(NamedTuple):
 
     def __call__(self, first: Tensor, *others: Any) -> Any:
         """Compute."""
-        if not alone(first):
+        if not alone(first, *others):
             if not torch.compiler.is_compiling() and _transforming():
                 return self.transformed(first, *others)
             return self.overload(first, *others)
@@ -129,7 +128,7 @@ def define(
         return output
 
     def transformed(first: Tensor, *others: Any) -> Any:
-        return (kernel if alone(first) else overload)(first, *others)
+        return (kernel if alone(first, *others) else overload)(first, *others)
 
     return Operator(
         kernel,
