@@ -40,7 +40,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         "--group",
         nargs="+",
         metavar="GROUP",
-        help="only the rows of extract, base, pool or pool_grad (and those of --rows)",
+        help="only the rows of these: extract, base, pool, pool_grad, pool_train, train",
     )
     parser.add_argument("--peers", nargs="+", metavar="PEER", help="only these; default: all")
     parser.add_argument("--threads", type=int, help="of every peer; default: all usable cores")
@@ -75,6 +75,7 @@ def run(options: argparse.Namespace) -> None:
             "import": startup.measure_import(),
             "command": startup.measure_command(),
             "memory": memory.measure(threads),
+            "training_memory": memory.measure_training(threads),
         }
     for name, result in more.items():
         if result["status"] != "measured":

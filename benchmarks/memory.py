@@ -15,7 +15,7 @@ from typing import Any
 
 from benchmarks import ROOT
 from benchmarks.measure import failure
-from benchmarks.rows import EXTRACTIONS, Extraction
+from benchmarks.rows import EXTRACTIONS, TRAININGS, Extraction, TrainingStep
 
 
 def _status_bytes(field: str) -> int:
@@ -47,24 +47,47 @@ def extra_bytes_here(workload: Extraction, threads: int) -> int:
     return max(0, _status_bytes("VmHWM") - before)
 
 
+def training_bytes_here(key: str, index: int, workload: TrainingStep, threads: int) -> int:
+    """Take a step in this process, which should be fresh, and return the bytes that it added.
+
+    By the peer's way of this index. Not counted: image, weights and the gradient of the answer,
+    made before; the library and what a step on 32² images of the same kind has brought in.
+    """
+    import dataclasses
+
+    from benchmarks.peers import find
+
+    peer: Any = find(key)
+    peer.load(threads)
+    small = dataclasses.replace(workload, image_shape=(1, 32, 32, workload.image_shape[3]))
+    list(peer.train(small, *small.draw()).values())[index].call()
+    way = list(peer.train(workload, *workload.draw()).values())[index]
+    Path("/proc/self/clear_refs").write_text("5")
+    before = _status_bytes("VmRSS")
+    way.call()
+    return max(0, _status_bytes("VmHWM") - before)
+
+
+def _fresh(call: str) -> Any:
+    """Return what a call prints as JSON in a process of its own."""
+    code = f"from benchmarks import memory, rows; print({call})"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise (ImportError if last.startswith("ModuleNotFoundError") else RuntimeError)(last)
+    return json.loads(done.stdout)
+
+
 def measure(threads: int, repeats: int = 3) -> dict[str, Any]:
     """Return the largest of some fresh processes: ``{status, row, extra_bytes, …}``."""
     row = EXTRACTIONS[0]
-    runs = []
-    for _ in range(repeats):
-        code = (
-            "from benchmarks import memory, rows;"
-            f"print(memory.extra_bytes_here(rows.select([{row.name!r}])[0], {threads}))"
-        )
-        done = subprocess.run(
-            [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
-        )
-        if done.returncode:
-            last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-            if last.startswith("ModuleNotFoundError"):
-                return failure(ImportError(last))
-            return failure(RuntimeError(last))
-        runs.append(json.loads(done.stdout))
+    call = f"memory.extra_bytes_here(rows.select([{row.name!r}])[0], {threads})"
+    try:
+        runs = [_fresh(call) for _ in range(repeats)]
+    except (ImportError, RuntimeError) as error:
+        return failure(error)
     return {
         "status": "measured",
         "row": row.name,
@@ -72,3 +95,26 @@ def measure(threads: int, repeats: int = 3) -> dict[str, Any]:
         "runs": runs,
         "image_bytes": 4 * row.image_shape[1] * row.image_shape[2] * row.image_shape[3],
     }
+
+
+TRAINING_WAYS = (("attar", 0), ("attar", 1), ("torch", 0), ("torch_channels_last", 0))
+"""Peers that train, and which of their ways."""
+
+
+def measure_training(threads: int, repeats: int = 3) -> dict[str, Any]:
+    """Return the least bytes of some fresh processes for each peer, by the best of its ways."""
+    from benchmarks.peers import find
+
+    row = TRAININGS[0]
+    found: dict[str, int] = {}
+    try:
+        for key, index in TRAINING_WAYS:
+            call = (
+                f"memory.training_bytes_here({key!r}, {index}, rows.select([{row.name!r}])[0], "
+                f"{threads})"
+            )
+            name, least = find(key).name, min(_fresh(call) for _ in range(repeats))
+            found[name] = min(least, found.get(name, least))
+    except (ImportError, RuntimeError) as error:
+        return failure(error)
+    return {"status": "measured", "row": row.name, "extra_bytes": found}

@@ -11,7 +11,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.rows import Base, Extraction, Pooling, PoolingGradient, Work, same_padding
+from benchmarks.rows import (
+    Base,
+    Extraction,
+    Pooling,
+    PoolingGradient,
+    Stage,
+    TrainingStep,
+    Work,
+    same_padding,
+)
 
 TOLERANCE = 1e-4
 """Largest difference from float64, relative to the largest value of the right answer."""
@@ -20,7 +29,13 @@ STRIP_BYTES = 256 << 20
 
 
 def tolerance(workload: Work) -> float:
-    """Return the largest difference that is still the same answer: none for a maximum."""
+    """Return the largest difference that is still the same answer: none for a maximum.
+
+    Training, rounding decides near ties between cells and between a cell and zero. Each takes
+    its gradient elsewhere, which is as right, and shows in a sum of some thousands of them.
+    """
+    if isinstance(workload, TrainingStep):
+        return 1e-2
     if isinstance(workload, PoolingGradient) or not isinstance(workload, Pooling):
         return TOLERANCE
     if workload.kind == "MAX":
@@ -73,25 +88,95 @@ def base(
     """Run the stages in float64, with a product of matrices for every tap; return (N, H, W, C)."""
     x = image.astype(np.float64)
     for stage, kernel, bias in zip(workload.stages, weights[::2], weights[1::2], strict=True):
-        n, height, width, _ = x.shape
-        rows, columns = stage.sizes(height)[0], stage.sizes(width)[0]
-        x = np.pad(x, [(0, 0), (stage.pad,) * 2, (stage.pad,) * 2, (0, 0)])
-        answer = np.zeros((n, rows, columns, stage.filters)) + bias
-        reach = stage.stride * (rows - 1) + 1, stage.stride * (columns - 1) + 1
-        for i, j in itertools.product(range(stage.size), repeat=2):
-            taps = x[:, i : i + reach[0] : stage.stride, j : j + reach[1] : stage.stride]
-            answer += taps @ kernel[i, j].astype(np.float64)
-        x = np.maximum(answer, 0)
-        if stage.pool:
-            # After ReLU nothing is below zero, so padding with zero can never win.
-            around = (stage.pool_pad,) * 2
-            x = np.pad(x, [(0, 0), around, around, (0, 0)])
-            for axis in (1, 2):
-                count = (x.shape[axis] - stage.pool) // 2 + 1
-                x = np.moveaxis(x, axis, 0)
-                taps = [x[k : k + 2 * (count - 1) + 1 : 2] for k in range(stage.pool)]
-                x = np.moveaxis(np.maximum.reduce(taps), 0, axis)
+        x = _condensed(stage, _detected(stage, x, kernel, bias))
     return x
+
+
+def train(
+    workload: TrainingStep, image: NDArray[np.float32], *arrays: NDArray[np.float32]
+) -> NDArray[np.float64]:
+    """Return the gradients of kernels and biases in float64, flat, one behind the other."""
+    *weights, gradient = arrays
+    kernels, biases = weights[::2], weights[1::2]
+    inputs, maps = [image.astype(np.float64)], []
+    for stage, kernel, bias in zip(workload.stages, kernels, biases, strict=True):
+        maps.append(_detected(stage, inputs[-1], kernel, bias))
+        inputs.append(_condensed(stage, maps[-1]))
+    back = gradient.astype(np.float64)
+    found: list[NDArray[np.float64]] = []
+    for i in reversed(range(len(maps))):
+        stage, kernel = workload.stages[i], kernels[i]
+        if stage.pool:
+            back = _spread(stage, maps[i], inputs[i + 1], back)
+        back = back * (maps[i] > 0)
+        padded = _padded_image(stage, inputs[i])
+        to_kernel, to_image = np.empty(kernel.shape), np.zeros(padded.shape)
+        for (row, column), taps in _taps(stage, maps[i].shape):
+            to_kernel[row, column] = np.tensordot(padded[taps], back, axes=((0, 1, 2),) * 2)
+            if i:
+                to_image[taps] += back @ kernel[row, column].T.astype(np.float64)
+        found += [back.sum(axis=(0, 1, 2)), to_kernel.ravel()]
+        back = to_image[:, stage.pad : -stage.pad or None, stage.pad : -stage.pad or None]
+    return np.concatenate(found[::-1])
+
+
+def _padded_image(stage: Stage, x: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.pad(x, [(0, 0), (stage.pad,) * 2, (stage.pad,) * 2, (0, 0)])
+
+
+def _taps(
+    stage: Stage, shape: tuple[int, ...]
+) -> Iterator[tuple[tuple[int, int], tuple[slice, ...]]]:
+    """Yield each tap of the filter, and where in the padded image it lies for every output."""
+    reach = [stage.stride * (size - 1) + 1 for size in shape[1:3]]
+    for tap in itertools.product(range(stage.size), repeat=2):
+        at = (slice(k, k + r, stage.stride) for k, r in zip(tap, reach, strict=True))
+        yield tap, (slice(None), *at)
+
+
+def _detected(
+    stage: Stage, x: NDArray[np.float64], kernel: NDArray[np.float32], bias: NDArray[np.float32]
+) -> NDArray[np.float64]:
+    n, height, width, _ = x.shape
+    rows, columns = stage.sizes(height)[0], stage.sizes(width)[0]
+    padded = _padded_image(stage, x)
+    answer = np.zeros((n, rows, columns, stage.filters)) + bias
+    for (row, column), taps in _taps(stage, answer.shape):
+        answer += padded[taps] @ kernel[row, column].astype(np.float64)
+    return np.maximum(answer, 0)
+
+
+def _condensed(stage: Stage, x: NDArray[np.float64]) -> NDArray[np.float64]:
+    if not stage.pool:
+        return x
+    # After ReLU nothing is below zero, so padding with zero can never win.
+    around = (stage.pool_pad,) * 2
+    x = np.pad(x, [(0, 0), around, around, (0, 0)])
+    for axis in (1, 2):
+        count = (x.shape[axis] - stage.pool) // 2 + 1
+        x = np.moveaxis(x, axis, 0)
+        taps = [x[k : k + 2 * (count - 1) + 1 : 2] for k in range(stage.pool)]
+        x = np.moveaxis(np.maximum.reduce(taps), 0, axis)
+    return x
+
+
+def _spread(
+    stage: Stage, x: NDArray[np.float64], best: NDArray[np.float64], back: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Give what flows into each maximum to the first cell that has it."""
+    pad = stage.pool_pad
+    padded = np.pad(x, [(0, 0), (pad,) * 2, (pad,) * 2, (0, 0)])
+    answer, open_ = np.zeros(padded.shape), np.ones(best.shape, bool)
+    for row, column in itertools.product(range(stage.pool), repeat=2):
+        at = (
+            slice(None),
+            slice(row, row + 2 * best.shape[1] - 1, 2),
+            slice(column, column + 2 * best.shape[2] - 1, 2),
+        )
+        wins = open_ & (padded[at] == best)
+        answer[at] += back * wins
+        open_ &= ~wins
+    return answer[:, pad : pad + x.shape[1], pad : pad + x.shape[2]]
 
 
 def pool(workload: Pooling, x: NDArray[Any]) -> NDArray[Any]:
@@ -233,7 +318,14 @@ def _at_tap(workload: Pooling, tap: tuple[int, ...]) -> tuple[slice, ...]:
     )
 
 
-OPERATIONS = {"extract": extract, "base": base, "pool": pool, "pool_grad": pool_grad}
+OPERATIONS = {
+    "extract": extract,
+    "base": base,
+    "pool": pool,
+    "pool_grad": pool_grad,
+    "pool_train": pool_grad,
+    "train": train,
+}
 
 
 def difference(answer: NDArray[Any], right: NDArray[Any]) -> float:

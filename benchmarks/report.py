@@ -20,6 +20,8 @@ WORDS = {
         "base": "bases of convnets, and parts of them (ms)",
         "pool": "pooling (ms)",
         "pool_grad": "pooling, backward (ms)",
+        "pool_train": "pooling layers, forward and backward (ms)",
+        "train": "a training step (ms)",
         "fastest": "fastest peer",
         "its time": "its time",
         "nobody": "–",
@@ -45,6 +47,9 @@ WORDS = {
         "import": "`import attar`: {ms:.0f} ms beyond Python's own start.",
         "command": "`{command}`, the whole process: {ms:.0f} ms.",
         "memory": "Memory beyond image and answer on {row}: {mb:.1f} MB.",
+        "training_memory": "Peak memory of a training step on {row}, beyond image and weights:"
+        " {each}.",
+        "megabytes": "{name} {mb:.0f} MB",
         "stop": " ",
     },
     "zh": {
@@ -52,6 +57,8 @@ WORDS = {
         "base": "卷积基及其组成部分（毫秒）",
         "pool": "池化（毫秒）",
         "pool_grad": "池化的反向传播（毫秒）",
+        "pool_train": "池化层的前向与反向传播（毫秒）",
+        "train": "一步训练（毫秒）",
         "fastest": "最快对手",
         "its time": "用时",
         "nobody": "–",
@@ -78,6 +85,8 @@ WORDS = {
         "import": "`import attar`：比 Python 自身启动多 {ms:.0f} 毫秒。",
         "command": "`{command}` 整个进程：{ms:.0f} 毫秒。",
         "memory": "{row} 在输入图像和结果之外占用内存：{mb:.1f} MB。",
+        "training_memory": "{row} 一步训练在图像与权重之外的内存峰值：{each}。",
+        "megabytes": "{name} {mb:.0f} MB",
         "stop": "",
     },
 }
@@ -270,6 +279,14 @@ def _facts(run: dict[str, Any], words: dict[str, str], path: str | None) -> list
     memory, start, command = run.get("memory"), run.get("import"), run.get("command")
     if memory and memory["status"] == "measured":
         facts.append(words["memory"].format(row=memory["row"], mb=memory["extra_bytes"] / 1e6))
+    training = run.get("training_memory")
+    if training and training["status"] == "measured":
+        each = [
+            words["megabytes"].format(name=name, mb=count / 1e6)
+            for name, count in training["extra_bytes"].items()
+        ]
+        row = training["row"]
+        facts.append(words["training_memory"].format(row=row, each=words["comma"].join(each)))
     if start and start["status"] == "measured":
         facts.append(words["import"].format(ms=start["best_ms"]))
     if command and command["status"] == "measured":

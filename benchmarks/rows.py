@@ -374,22 +374,31 @@ class Base(ImageWork):
         return shapes
 
     @property
-    def bytes_moved(self) -> int:
-        """The image, the weights and the answer."""
-        weights = sum(
+    def weights(self) -> int:
+        """Numbers of all kernels and biases."""
+        return sum(
             stage.filters * (stage.size**2 * shape[3] + 1)
             for stage, shape in zip(self.stages, self.shapes, strict=False)
         )
-        return 4 * (math.prod(self.image_shape) + weights + math.prod(self.shapes[-1]))
+
+    @property
+    def bytes_moved(self) -> int:
+        """The image, the weights and the answer."""
+        return 4 * (math.prod(self.image_shape) + self.weights + math.prod(self.shapes[-1]))
+
+    @property
+    def multiply_adds_of_stages(self) -> list[int]:
+        """Multiply-adds of the direct computation of each convolution."""
+        return [
+            n * stage.sizes(height)[0] * stage.sizes(width)[0] * stage.filters
+            * stage.size**2 * channels
+            for stage, (n, height, width, channels) in zip(self.stages, self.shapes, strict=False)
+        ]  # fmt: skip
 
     @property
     def multiply_adds(self) -> int:
         """Multiply-adds of the direct computation."""
-        return sum(
-            n * stage.sizes(height)[0] * stage.sizes(width)[0] * stage.filters
-            * stage.size**2 * channels
-            for stage, (n, height, width, channels) in zip(self.stages, self.shapes, strict=False)
-        )  # fmt: skip
+        return sum(self.multiply_adds_of_stages)
 
     def draw(self) -> tuple[NDArray[np.float32], ...]:
         """Return the image in [0, 1), and of each stage the kernel (kh, kw, C, K) and the bias."""
@@ -401,6 +410,40 @@ class Base(ImageWork):
             arrays.append(kernel * np.float32(np.sqrt(2 / math.prod(shape[:3]))))
             arrays.append(0.1 * rng.standard_normal(stage.filters, dtype=np.float32))
         return tuple(array.astype(np.float32) for array in arrays)
+
+
+@dataclass(frozen=True)
+class TrainingStep(Base):
+    """Forwards, backwards to all weights, and a step of stochastic gradient descent.
+
+    The answer is the gradients of the weights, one behind the other. The step has a rate of 0, so
+    that every call does the same work.
+    """
+
+    operation = "train"
+
+    @property
+    def bytes_moved(self) -> int:
+        """The image, the gradient of the answer, the weights and their gradients."""
+        return super().bytes_moved + 4 * self.weights
+
+    @property
+    def multiply_adds(self) -> int:
+        """Those of the way there, and as many for each of two gradients; the image gets none."""
+        first, *others = self.multiply_adds_of_stages
+        return 2 * first + 3 * sum(others)
+
+    def draw(self) -> tuple[NDArray[np.float32], ...]:
+        """Return what `Base` draws, and last the gradient of the answer."""
+        gradient = _numbers(self.shapes[-1], np.dtype(np.float32))
+        return *super().draw(), gradient
+
+
+@dataclass(frozen=True)
+class PoolingStep(PoolingGradient):
+    """The way there and the way back, by a layer that trains."""
+
+    operation = "pool_train"
 
 
 _KINDS = {
@@ -538,8 +581,9 @@ def _base(
     stages: Sequence[Stage],
     en: str,
     zh: str,
+    work: type[Base] = Base,
 ) -> Base:
-    return Base(name, {"en": en, "zh": zh}, shape, tuple(stages))
+    return work(name, {"en": en, "zh": zh}, shape, tuple(stages))
 
 
 def _block(filters: int, convolutions: int) -> tuple[Stage, ...]:
@@ -577,7 +621,26 @@ BASES = (
           "1×1, 128 → 512 maps on 8 × 28²", "1×1，128 → 512 张特征图，8 × 28²"),
 )  # fmt: skip
 
-ROWS: tuple[Work, ...] = EXTRACTIONS + BASES + POOLINGS + GRADIENTS
+STEPS = (
+    _pool("T-max2", _MAPS, 2, 2, work=PoolingStep),
+    _pool("T-max2-nhwc", _MAPS_LAST, 2, 2, layout="NHWC", work=PoolingStep),
+    _pool("T-max3", _MAPS, 3, 2, 1, work=PoolingStep),
+    _pool("T-avg2", _MAPS, 2, 2, kind="AVG", work=PoolingStep),
+)
+
+_SMALL_VGG = (*_block(32, 2), *_block(64, 2), *_block(128, 2))
+
+TRAININGS = (
+    _base("T-extract", (8, 224, 224, 3), [Stage(64, pool=2)],
+          "3×3, 3 → 64 maps on 8 × 224², 2×2 max", "3×3，3 → 64 张特征图，8 × 224²，2×2 最大池化",
+          work=TrainingStep),
+    _base("T-vgg-32", (32, 32, 32, 3), _SMALL_VGG, "small VGG on 32 × 32²", "小型 VGG，32 × 32²",
+          work=TrainingStep),
+    _base("T-vgg-224", (4, 224, 224, 3), _SMALL_VGG, "small VGG on 4 × 224²", "小型 VGG，4 × 224²",
+          work=TrainingStep),
+)  # fmt: skip
+
+ROWS: tuple[Work, ...] = EXTRACTIONS + BASES + POOLINGS + GRADIENTS + STEPS + TRAININGS
 GROUPS = tuple(dict.fromkeys(row.operation for row in ROWS))
 """The operations: what ``--group`` takes."""
 

@@ -269,6 +269,7 @@ def test_a_full_run_shows_no_absolute_path(reached, tmp_path, monkeypatch, capsy
     monkeypatch.setattr(startup, "measure_import", lambda: left_out)
     monkeypatch.setattr(startup, "measure_command", lambda: left_out)
     monkeypatch.setattr(memory, "measure", lambda threads: left_out)
+    monkeypatch.setattr(memory, "measure_training", lambda threads: left_out)
 
     program.run(program.parse(["--repeats", "7"]))
     program.write_report(program.parse(["report"]))
@@ -701,3 +702,69 @@ def test_bytes_moved_are_in_the_dtype_of_the_row():
 def test_every_row_can_be_kept():
     for row in rows.ROWS:
         assert json.loads(json.dumps(row.describe()))["operation"] == row.operation
+
+
+TRAININGS = [
+    rows._base("one", (1, 9, 8, 3), [rows.Stage(5, pool=2)], "one", "一", work=rows.TrainingStep),
+    rows._base(
+        "two", (2, 12, 12, 2), [rows.Stage(4, pool=3), rows.Stage(3, 5, 2)], "two", "二",
+        work=rows.TrainingStep,
+    ),
+]  # fmt: skip
+STEPS = [
+    rows._pool("max", (2, 3, 8, 8), 3, 2, 1, work=rows.PoolingStep),
+    rows._pool("mean", (2, 8, 8, 3), 2, 2, layout="NHWC", kind="AVG", work=rows.PoolingStep),
+]
+
+
+@pytest.mark.parametrize("work", [*TRAININGS, *STEPS], ids=lambda work: work.name)
+def test_steps_are_taken_alike(work):
+    pytest.importorskip("torch")
+    keys = ["attar", "torch", "torch_channels_last", "attar_out"]
+    loaded, _, _ = measure.load_peers(keys, 2)
+    results = measure.measure_row(work, loaded, repeats=1)
+    found = {key: result["status"] for key, result in results.items()}
+    assert found["attar"] == "measured", results
+    assert "measured" in (found["torch"], found["torch_channels_last"]), results
+    assert found["attar_out"] == "not supported"
+    assert all(result.get("difference", 0) < 1e-5 for result in results.values())
+
+
+def test_the_gradients_of_a_step_are_slopes():
+    work = TRAININGS[1]
+    image, *weights, gradient = (array.astype(np.float64) for array in work.draw())
+    found = oracle.train(work, image, *weights, gradient)
+
+    def loss(kernel):
+        return (oracle.base(work, image, kernel, *weights[1:]) * gradient).sum()
+
+    kernel, small = weights[0], 1e-6
+    for at in np.ndindex(kernel.shape[:2]):
+        step = np.zeros_like(kernel)
+        step[(*at, 1, 2)] = small
+        slope = (loss(kernel + step) - loss(kernel - step)) / (2 * small)
+        place = np.ravel_multi_index((*at, 1, 2), kernel.shape)
+        assert found[place] == pytest.approx(slope, rel=1e-5, abs=1e-7)
+
+
+def test_the_work_of_a_step_is_counted():
+    work = TRAININGS[1]
+    first = 2 * 12 * 12 * 4 * 9 * 2
+    second = 2 * 3 * 3 * 3 * 25 * 4
+    assert work.multiply_adds == 2 * first + 3 * second
+    assert work.weights == 4 * (9 * 2 + 1) + 3 * (25 * 4 + 1)
+
+
+def test_memory_of_a_step_is_what_it_adds(monkeypatch):
+    pytest.importorskip("torch")
+    row = rows._base(
+        "wide", (2, 128, 128, 3), [rows.Stage(64, pool=2)], "", "", work=rows.TrainingStep
+    )  # fmt: skip
+    asked = []
+    monkeypatch.setattr(memory, "_fresh", lambda call: asked.append(call) or 1000 * len(asked))
+    monkeypatch.setattr(memory, "TRAININGS", (row,))
+    found = memory.measure_training(2, repeats=1)
+    assert found["extra_bytes"] == {
+        "attar": 1000, "PyTorch": 3000, "PyTorch channels_last": 4000,
+    }  # fmt: skip
+    assert "'wide'" in asked[0]

@@ -23,6 +23,9 @@ CASES = {
     "overlapping windows": ({}, {"pool_size": 3, "pool_stride": 2, "pool_padding": 1}),
     "the last window": ({}, {"pool_size": (2, 3), "pool_stride": (3, 2), "ceil_mode": True}),
     "gaps": ({"padding": 2}, {"pool_size": 2, "pool_stride": 3}),
+    "no pool": ({"padding": 1}, {"pool": None}),
+    "no pool, stride": ({"stride": 2}, {"pool": None}),
+    "no pool, no activation": ({"padding": 1}, {"pool": None, "activation": None}),
     "5 x 5": ({"kernel_size": 5, "padding": 2}, {"pool_size": (1, 2)}),
     "more windows than a byte has names": (
         {"padding": 2},
@@ -42,6 +45,8 @@ def pair_of(case, dtype=torch.float32):
     names = ("pool_size", "kernel_size"), ("pool_stride", "stride"), ("pool_padding", "padding")
     options = {theirs: pool[ours] for ours, theirs in names if ours in pool}
     condense = nn.MaxPool2d(**{"kernel_size": 2, **options}, ceil_mode=pool.get("ceil_mode", False))
+    if pool.get("pool", "max") is None:
+        condense = nn.Identity()
     detect = nn.Identity() if pool.get("activation", "relu") is None else nn.ReLU()
     return layer, nn.Sequential(convolution, detect, condense)
 
@@ -78,7 +83,9 @@ def test_answers_and_gradients_are_those_of_torch(case, dtype):
         assert layer(x).is_contiguous()
 
 
-@pytest.mark.parametrize("case", ["the lesson", "groups", "overlapping windows", "no activation"])
+@pytest.mark.parametrize(
+    "case", ["the lesson", "groups", "overlapping windows", "no activation", "no pool"]
+)
 def test_first_and_second_derivatives(case):
     layer, _ = pair_of(case, torch.float64)
     inputs = (images(1, 4, 6, 7, dtype=torch.float64).requires_grad_(), *layer.parameters())

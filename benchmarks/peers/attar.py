@@ -7,8 +7,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.peers import Peer, Way
-from benchmarks.rows import Base, Extraction, Pooling, PoolingGradient
+from benchmarks.peers import Peer, Way, torch_training
+from benchmarks.rows import (
+    Base,
+    Extraction,
+    Pooling,
+    PoolingGradient,
+    PoolingStep,
+    TrainingStep,
+)
 
 
 class Attar(Peer):
@@ -49,6 +56,26 @@ class Attar(Peer):
     ) -> Mapping[str, Way]:
         """Go back from the winners that the way there has kept, or from the shape."""
         return {"pool_grad": Way(self._gradient_call(workload, x, gradient))}
+
+    def train(self, workload: TrainingStep, *arrays: NDArray[np.float32]) -> Mapping[str, Way]:
+        """Take a step with PyTorch's modules, accelerated."""
+        import torch
+
+        from attar.torch import accelerate
+
+        formats = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
+        return {
+            name: torch_training.step(workload, arrays, layout, accelerate)
+            for name, layout in formats.items()
+        }
+
+    def pool_train(
+        self, workload: PoolingStep, x: NDArray[Any], gradient: NDArray[Any]
+    ) -> Mapping[str, Way]:
+        """Go there and back with a module of attar.torch."""
+        from attar.torch import accelerate
+
+        return {"module": torch_training.pool_step(workload, x, gradient, True, accelerate)}
 
     def _model(self, workload: Base, weights: tuple[NDArray[np.float32], ...]) -> Any:
         from attar import Sequential, layers
@@ -114,4 +141,4 @@ class AttarOut(Attar):
         out = np.zeros(workload.output_shape, workload.numpy_dtype)
         return {"pool": Way(lambda: nn.pool(x, *arguments, **options, out=out))}
 
-    pool_grad = None  # gradients are always new arrays
+    pool_grad = pool_train = train = None  # gradients are always new arrays

@@ -7,8 +7,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.peers import Peer, Way, in_blocks, nchw_to_nhwc, to_channels_first, to_channels_last
-from benchmarks.rows import Base, Extraction, Pooling, PoolingGradient, same_padding
+from benchmarks.peers import (
+    Peer,
+    Way,
+    in_blocks,
+    nchw_to_nhwc,
+    to_channels_first,
+    to_channels_last,
+    torch_training,
+)
+from benchmarks.rows import (
+    Base,
+    Extraction,
+    Pooling,
+    PoolingGradient,
+    PoolingStep,
+    TrainingStep,
+    same_padding,
+)
 
 MKLDNN_TAPS = 256
 """Of the largest window that is given to oneDNN: of 961 taps it took longer than PyTorch's own."""
@@ -169,6 +185,19 @@ class Torch(Peer):
             "autograd.grad": Way(lambda: by_graph(given), read),
             "operation": Way(lambda: operation(given), read),
         }
+
+    def train(self, workload: TrainingStep, *arrays: NDArray[np.float32]) -> Mapping[str, Way]:
+        """Take a step with modules."""
+        way = torch_training.step(workload, arrays, self._layout(), lambda model: model)
+        return {"modules": way}
+
+    def pool_train(
+        self, workload: PoolingStep, x: NDArray[Any], gradient: NDArray[Any]
+    ) -> Mapping[str, Way]:
+        """Go there and back with a module; the peer whose layout is the row's."""
+        own = self._is_first() == workload.channels_first
+        way = torch_training.pool_step(workload, x, gradient, own, lambda layer: layer)
+        return {"module": way}
 
     def _is_first(self) -> bool:
         """Whether this peer's own layout has the channels first."""

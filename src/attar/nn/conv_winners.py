@@ -16,6 +16,9 @@ __all__ = ["BAND_BYTES", "filter_and_condense", "filter_and_detect"]
 BAND_BYTES = 2 << 20
 """About what is there at a time of the map between filter and pool."""
 
+_FEW_CHANNELS = 4
+"""Winograd's kernels save little here, and what they round makes other cells win near ties."""
+
 
 def filter_and_detect(
     plan: ExtractPlan, x: Array, weights: Array, bias: Array | None, output: Array
@@ -97,4 +100,5 @@ def _fused(plan: ExtractPlan, weights: Array, bias: Array | None, *, relu: bool)
         padding=plan.padding,
         dilations=plan.dilations,
         activation="relu" if relu else None,
+        precision="exact" if weights.shape[2] <= _FEW_CHANNELS else "fast",
     )

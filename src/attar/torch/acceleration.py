@@ -112,11 +112,11 @@ class Absorbed(nn.Module):
 def accelerate(model: nn.Module) -> Acceleration:
     """Let a model compute its pools with attar, in place.
 
-    Pools of torch.nn become those of `attar.torch`. In every `torch.nn.Sequential` a ``Conv2d``,
-    maybe a ``ReLU``, and a ``MaxPool2d`` become an `Extract2d` in the place of the convolution,
-    with the same parameters; what stood behind it passes maps on. Left as they are: layers with
-    hooks, subclasses, layers with a forward of their own, and chains of which a convolution is
-    used in other places as well.
+    Pools of torch.nn become those of `attar.torch`. In every `torch.nn.Sequential` a ``Conv2d``
+    and the ``ReLU`` or the ``MaxPool2d`` behind it, or both, become an `Extract2d` in the place of
+    the convolution, with the same parameters; what stood behind it passes maps on. Left as they
+    are: layers with hooks, subclasses, layers with a forward of their own, and chains of which a
+    convolution is used in other places as well.
 
     Parameters
     ----------
@@ -223,7 +223,7 @@ def _runs_in_order(sequence: nn.Sequential) -> bool:
 
 
 def _chains(sequence: nn.Sequential) -> Iterator[list[tuple[str, nn.Module]]]:
-    """Yield each convolution that a max pool follows, with all that is taken along."""
+    """Yield each convolution that ReLU or a max pool follows, with all that is taken along."""
     items = list(sequence._modules.items())
     for i, (_, module) in enumerate(items):
         if isinstance(module, nn.Conv2d):
@@ -231,11 +231,13 @@ def _chains(sequence: nn.Sequential) -> Iterator[list[tuple[str, nn.Module]]]:
             if last < len(items) and isinstance(items[last][1], nn.ReLU):
                 last += 1
             if last < len(items) and isinstance(items[last][1], nn.MaxPool2d):
-                yield items[i : last + 1]
+                last += 1
+            if last > i + 1:
+                yield items[i:last]
 
 
 def _why_not_fused(chain: list[tuple[str, nn.Module]], uses: Counter[nn.Module]) -> str | None:
-    convolution, pool = chain[0][1], chain[-1][1]
+    convolution, pool = chain[0][1], _pool_of(chain)
     for name, module in chain:
         kind = next(kind for kind in _CHAIN if isinstance(module, kind))
         if type(module) is _POOLS.get(kind):  # accelerated before, or attar's from the beginning
@@ -246,6 +248,8 @@ def _why_not_fused(chain: list[tuple[str, nn.Module]], uses: Counter[nn.Module])
         return f"is used in {uses[convolution]} places"
     if convolution.padding_mode != "zeros":
         return f"has padding_mode={convolution.padding_mode!r}"
+    if pool is None:
+        return None
     if pool.return_indices:
         return f"{chain[-1][0]} behind it returns indices"
     if pool.dilation not in (1, (1, 1)):
@@ -264,15 +268,20 @@ def _reason(module: nn.Module, kind: Any) -> str | None:
     return None
 
 
+def _pool_of(chain: list[tuple[str, nn.Module]]) -> nn.MaxPool2d | None:
+    last = chain[-1][1]
+    return last if isinstance(last, nn.MaxPool2d) else None
+
+
 def _fuse(sequence: nn.Sequential, chain: list[tuple[str, nn.Module]]) -> None:
-    (_, convolution), (_, pool) = chain[0], chain[-1]
+    convolution, pool = chain[0][1], _pool_of(chain)
     setattr(convolution, _MARK, nn.Conv2d)
     convolution.__class__ = Extract2d
-    convolution.activation = "relu" if len(chain) == 3 else None
-    convolution.pool = "max"
-    convolution.pool_size = pool.kernel_size
-    convolution.pool_stride = pool.stride
-    convolution.pool_padding = pool.padding
-    convolution.ceil_mode = pool.ceil_mode
+    convolution.activation = "relu" if isinstance(chain[1][1], nn.ReLU) else None
+    convolution.pool = None if pool is None else "max"
+    convolution.pool_size = 1 if pool is None else pool.kernel_size
+    convolution.pool_stride = 1 if pool is None else pool.stride
+    convolution.pool_padding = 0 if pool is None else pool.padding
+    convolution.ceil_mode = pool is not None and pool.ceil_mode
     for name, module in chain[1:]:
         sequence._modules[name] = Absorbed(module)

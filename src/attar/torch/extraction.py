@@ -1,4 +1,7 @@
-"""`Extract2d`: a convolution, its ReLU and its max pool as one layer, forwards and backwards."""
+"""`Extract2d`: a convolution, its ReLU and its max pool as one layer, forwards and backwards.
+
+Inside, images are channels last; PyTorch turns others round, on every thread.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +42,8 @@ class Extract2d(nn.Conv2d):
     device, dtype
         As in `torch.nn.Conv2d`.
     activation : {"relu", None}
-    pool : {"max"}
+    pool : {"max", None}
+        None stops before the pool.
     pool_size, pool_stride, pool_padding, ceil_mode
         ``kernel_size``, ``stride`` (the window by default), ``padding`` and ``ceil_mode`` of
         `torch.nn.MaxPool2d`.
@@ -76,7 +80,7 @@ class Extract2d(nn.Conv2d):
         dtype: Any = None,
         *,
         activation: str | None = "relu",
-        pool: str = "max",
+        pool: str | None = "max",
         pool_size: Any = 2,
         pool_stride: Any = None,
         pool_padding: Any = 0,
@@ -85,7 +89,7 @@ class Extract2d(nn.Conv2d):
         for argument, value, accepted in (
             ("padding_mode", padding_mode, ("zeros",)),
             ("activation", activation, ("relu", None)),
-            ("pool", pool, ("max",)),
+            ("pool", pool, ("max", None)),
         ):
             if value not in accepted:
                 names = " or ".join(map(repr, accepted))
@@ -109,9 +113,9 @@ class Extract2d(nn.Conv2d):
             return _definition(input, self.weight, self.bias, *self._options())
         x = input if input.ndim == 4 else input.unsqueeze(0)
         answer: Tensor
-        if differentiates(x, self.weight, self.bias):
+        if self.pool is not None and differentiates(x, self.weight, self.bias):
             answer = extract_winners(x, self.weight, self.bias, *self._options())[0]
-        elif alone(x, self.weight, self.bias):
+        elif alone(x, self.weight, self.bias) and not differentiates(x, self.weight, self.bias):
             answer = self._run(x)
         else:
             answer = extract(x, self.weight, self.bias, *self._options())
@@ -123,20 +127,19 @@ class Extract2d(nn.Conv2d):
             and self.weight.dtype == input.dtype
             and self.weight.device == input.device
             and input.shape[-3] == self.in_channels
-            and math.prod(each(self.pool_size, 2)) <= _MOST_CELLS
+            and (self.pool is None or math.prod(each(self.pool_size, 2)) <= _MOST_CELLS)
             and not torch.is_autocast_enabled("cpu")
         )
 
     def _options(self) -> tuple[Any, ...]:
+        pools = (self.pool_size, self.pool_stride, self.pool_padding)
         return (
             list(self.stride),
             self._sides(),
             list(self.dilation),
             self.groups,
             self.activation == "relu",
-            each(self.pool_size, 2),
-            each(self.pool_stride, 2),
-            each(self.pool_padding, 2),
+            *([] if self.pool is None else each(option, 2) for option in pools),
             self.ceil_mode,
         )
 
@@ -182,7 +185,10 @@ class Extract2d(nn.Conv2d):
 
     def extra_repr(self) -> str:
         """Show the arguments."""
-        pool = f"activation={self.activation!r}, pool={self.pool!r}, pool_size={self.pool_size}"
+        pool = f"activation={self.activation!r}, pool={self.pool!r}"
+        if self.pool is None:
+            return f"{super().extra_repr()}, {pool}"
+        pool += f", pool_size={self.pool_size}"
         if self.pool_stride != self.pool_size:
             pool += f", pool_stride={self.pool_stride}"
         if self.pool_padding:
@@ -216,7 +222,9 @@ class _Prepared(NamedTuple):
             activation="relu" if relu else None,
             pool=Pool(
                 "MAX", tuple(size), tuple(pool_stride), tuple((pad, pad) for pad in pads), ceil_mode
-            ),
+            )
+            if size
+            else None,
         )
         kept = None if bias is None else bias.detach().clone()
         return cls(weight.detach().clone(), kept, options, convolution)
@@ -249,6 +257,8 @@ def _definition(
     maps = functional.conv2d(x, weight, bias, stride, padding, dilation, groups)
     if relu:
         maps = maps.relu()
+    if not pool_size:
+        return maps
     return functional.max_pool2d(maps, pool_size, pool_stride, pool_padding, 1, ceil_mode)
 
 
@@ -259,6 +269,7 @@ _OPTIONS = (
     "int[] pool_size, int[] pool_stride, int[] pool_padding, bool ceil_mode"
 )
 _COUNT = _OPTIONS.count(",") + 1
+_RELU, _POOL_SIZE = 4, 5  # their places among them; an empty pool_size is no pool
 
 
 def _pairs(sides: Any) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -284,6 +295,15 @@ def _plan(
         "attar.torch.Extract2d", (shape[2], shape[3]), (weight_shape[2], weight_shape[3]), stride,
         dilation, _pairs(sides),
     )  # fmt: skip
+    planned = {
+        "strides": stride,
+        "padding": _pairs(sides),
+        "dilations": dilation,
+        "activation": "relu" if relu else None,
+        "data_format": "NHWC",
+    }
+    if not pool_size:
+        return {**planned, "pooling_type": None}
     pools = pool_axes(
         "attar.torch.Extract2d", tuple(axis.out for axis in maps), pool_size, pool_stride, (1, 1),
         tuple((pad, pad) for pad in pool_padding), ceil_mode,
@@ -293,17 +313,13 @@ def _plan(
         (axis.out - 1) * axis.stride + axis.window - axis.size - axis.pad_before for axis in pools
     )
     return {
-        "strides": stride,
-        "padding": _pairs(sides),
-        "dilations": dilation,
-        "activation": "relu" if relu else None,
+        **planned,
         "window_shape": pool_size,
         "pool_strides": pool_stride,
         "pool_padding": tuple(
             (axis.pad_before, max(axis.pad_after, end))
             for axis, end in zip(pools, reach, strict=True)
         ),
-        "data_format": "NCHW",
     }
 
 
@@ -312,19 +328,26 @@ def _planned(x: Tensor, weight: Tensor, options: Any) -> dict[str, Any]:
 
 
 def _arrays(x: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[Any, ...]:
-    filters = dense(weight).transpose(2, 3, 1, 0)
-    return dense(x), filters, None if bias is None else dense(bias)
+    filters = dense(weight.permute(2, 3, 1, 0).contiguous())
+    return _last(x), filters, None if bias is None else dense(bias)
+
+
+def _last(x: Tensor) -> Any:
+    """View (N, C, H, W) as (N, H, W, C), turned round where it is not in that order."""
+    return dense(x.contiguous(memory_format=torch.channels_last).permute(0, 2, 3, 1))
 
 
 def _like(x: Tensor, array: Any) -> Tensor:
-    """Return an array as a tensor in the layout of `x`."""
-    tensor = torch.from_numpy(array)
+    """Return (N, H, W, C) as a tensor (N, C, H, W) in the layout of `x`."""
+    tensor = torch.from_numpy(array).permute(0, 3, 1, 2)
     out = empty_like(x, tensor.shape, tensor.dtype)
     return tensor if tensor.stride() == out.stride() else out.copy_(tensor)
 
 
 def _kernel(x: Tensor, weight: Tensor, bias: Tensor | None, *options: Any) -> Tensor:
     planned = _planned(x, weight, options)
+    if not options[_POOL_SIZE]:
+        return _like(x, operations.extract_with_winners(*_arrays(x, weight, bias), **planned)[0])
     return _like(x, operations.extract(*_arrays(x, weight, bias), **planned))
 
 
@@ -354,7 +377,7 @@ def _grad_kernel(
     maps, filters, _ = _arrays(x, weight, None)
     names = ("input", "filters", "bias")
     found = operations.extract_grad(
-        dense(flow), maps, filters, dense(winners), **planned,
+        _last(flow), maps, filters, _last(winners), **planned,
         needs=tuple(name for name, needed in zip(names, needs, strict=True) if needed),
     )  # fmt: skip
     nothing = x.new_empty(0)
@@ -381,10 +404,13 @@ def _grad_fake(
 
 def _setup(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
     x, weight, bias, *ctx.options = inputs
-    winners = output[1] if isinstance(output, tuple) else None
-    ctx.save_for_backward(x, weight, bias, winners)
-    if winners is not None:
+    winners = None
+    if isinstance(output, tuple):
+        winners = output[1]
         ctx.mark_non_differentiable(winners)
+    elif ctx.options[_RELU] and not ctx.options[_POOL_SIZE]:
+        winners = output  # its zeros say where ReLU was
+    ctx.save_for_backward(x, weight, bias, winners)
     ctx.set_materialize_grads(False)  # else zeros are made for the winners, to no end
 
 
@@ -399,8 +425,10 @@ def _backward(ctx: Any, flow: Tensor | None, _: Any = None) -> tuple[Any, ...]:
         inputs = [tensor for tensor, need in zip((x, weight, bias), needs, strict=True) if need]
         found = iter(torch.autograd.grad(answer, inputs, flow, create_graph=True))
         return *(next(found) if need else None for need in needs), *rest
-    if winners is None:
+    if winners is None and ctx.options[_POOL_SIZE]:
         _, winners = extract_winners(x, weight, bias, *ctx.options)
+    elif winners is None:
+        winners = flow  # is not looked at: it flows everywhere
     grads = extract_grad(flow, x, weight, winners, needs, *ctx.options)
     return *(grad if need else None for grad, need in zip(grads, needs, strict=True)), *rest
 
