@@ -26,6 +26,8 @@ except ImportError as error:
     ) from error
 
 if TYPE_CHECKING:
+    from attar import experiments as experiments
+    from attar import features as features
     from attar import figures as figures
     from attar import kernels as kernels
     from attar import layers as layers
@@ -48,7 +50,9 @@ _HOMES = {
     "AttarError": "attar.errors",
     "Extraction": "attar.extraction",
     "Sequential": "attar.sequential",
+    "experiments": "",
     "extract": "attar.extraction",
+    "features": "",
     "figures": "",
     "get_num_threads": "attar.config",
     "kernels": "",
