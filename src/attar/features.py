@@ -263,19 +263,24 @@ def random_map(size: Size = 64, *, decay_power: float = 1.0, seed: int) -> Image
     """
     height, width = _size("random_map", size)
     _number("random_map", "decay_power", decay_power)
+    if decay_power < 0:
+        raise ArgumentError(
+            f"features.random_map: decay_power is {decay_power}; accepted are numbers of at least 0"
+        )
     _whole("random_map", "seed", seed, 0)
     white = np.fft.rfft2(np.random.default_rng(seed).standard_normal((height, width)))
     frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width))
-    frequency[0, 0] = np.inf if decay_power > 0 else 1
-    # Relative to the lowest, so that no power of it overflows.
-    lowest = frequency.min()
-    spectrum = white * (frequency / lowest) ** -float(decay_power)
+    # In units of the lowest, so that no power of it overflows.
+    frequency *= max(height, width)
+    frequency[0, 0] = 1
+    spectrum = white * frequency ** -float(decay_power)
     spectrum[0, 0] = 0
     noise = np.fft.irfft2(spectrum, (height, width))
     low, high = noise.min(), noise.max()
     if not high > low:
         return np.zeros((height, width), np.float32)
-    return ((noise - low) / (high - low)).astype(np.float32)
+    stretched: Image = ((noise - low) / (high - low)).astype(np.float32)
+    return stretched
 
 
 def car(size: Size = 64, *, facing: Literal["left", "right"] = "right") -> Image:
@@ -499,7 +504,7 @@ def rotate(image: NDArray[Float], degrees: float, *, mode: Mode = "zero") -> NDA
     _number("rotate", "degrees", degrees)
     quarter, rest = divmod(float(degrees), 90)
     if rest == 0:  # exact, where the sine of pi is not
-        cosine, sine = ((1, 0), (0, 1), (-1, 0), (0, -1))[int(quarter % 4)]
+        cosine, sine = ((1.0, 0.0), (0.0, 1.0), (-1.0, 0.0), (0.0, -1.0))[int(quarter % 4)]
     else:
         angle = math.radians(math.fmod(degrees, 360))
         cosine, sine = math.cos(angle), math.sin(angle)
@@ -537,7 +542,7 @@ def scale(
     down, right = factor if isinstance(factor, tuple) and len(factor) == 2 else (factor, factor)
     for part in (down, right):
         _number("scale", "factor", part)
-    return affine(values, ((down, 0.0), (0.0, right)), mode=mode)  # type: ignore[arg-type]
+    return affine(values, ((down, 0.0), (0.0, right)), mode=mode)
 
 
 def affine(
@@ -606,7 +611,7 @@ def affine(
 
 def _inverse(matrix: Any) -> NDArray[np.float64]:
     try:
-        forward = np.asarray(matrix, np.float64)
+        forward: NDArray[np.float64] = np.asarray(matrix, np.float64)
     except (TypeError, ValueError):
         forward = np.empty(0)
     if forward.shape != (2, 2) or not np.isfinite(forward).all():
@@ -618,7 +623,7 @@ def _inverse(matrix: Any) -> NDArray[np.float64]:
             f"features.affine: matrix is {forward.tolist()}, which has no inverse: it would leave "
             "nothing but a line"
         )
-    return np.linalg.inv(forward)
+    return np.asarray(np.linalg.inv(forward), np.float64)
 
 
 def _sample(values: NDArray[Float], rows: Any, columns: Any, mode: Mode) -> NDArray[np.float64]:

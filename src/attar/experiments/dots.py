@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -184,16 +184,17 @@ def _map(pool: str, times: int) -> DotMap:
     row = _MARGIN * period
     columns = [row + alignment for alignment in range(period)]
 
-    def profiles(draw: Callable[[int], Array]) -> Array:
-        """Return the brightest of each column of the condensed maps."""
-        images = np.stack([draw(column) for column in columns])[..., None]
-        return condense(images, pool, times).max(axis=(1, 3))
+    def profiles(distance: int) -> Array:
+        """Return the brightest of each column of the condensed maps, for every alignment."""
+        images = [features.two_dots(size, distance, at=(row, column)) for column in columns]
+        brightest: Array = condense(np.stack(images)[..., None], pool, times).max(axis=(1, 3))
+        return brightest
 
-    alone = profiles(lambda column: features.two_dots(size, 0, at=(row, column)))
-    left = []
-    for distance in range(1, 3 * period + 1):
-        both = profiles(lambda column, d=distance: features.two_dots(size, d, at=(row, column)))  # type: ignore[misc]
-        left.append(tuple(_left(*pair) for pair in zip(both, alone, strict=True)))
+    alone = profiles(0)
+    left = [
+        tuple(_left(*pair) for pair in zip(profiles(distance), alone, strict=True))
+        for distance in range(1, 3 * period + 1)
+    ]
     return DotMap(pool, times, tuple(left))
 
 

@@ -454,7 +454,7 @@ def fewer_parameters(result: FewerParameters) -> Picture:
     networks = result.costs
     height = 0.36 * len(networks)
     figure, canvas = blank(11, height + 1.35, _DPI)
-    columns = (
+    columns: tuple[tuple[str, str, list[tuple[int, ...]]], ...] = (
         ("weights", "Weights", [(one.base_parameters, one.head_parameters) for one in networks]),
         ("multiply-adds", "Multiply-adds", [(one.multiply_adds,) for one in networks]),
         ("maps", "Memory of all maps", [(one.map_bytes,) for one in networks]),
