@@ -266,6 +266,10 @@ def _of_model(model: Sequential, name: str, given: Array) -> list[Step]:
     ]
 
 
+def _active(maps: Array) -> float:
+    return int(np.count_nonzero(maps)) / maps.size
+
+
 def _step(source: str, image: str, step: str, maps: Array) -> Step:
     # An odd row or column would be seen by some of the three only.
     even = maps[:, : maps.shape[1] // 2 * 2, : maps.shape[2] // 2 * 2]
@@ -275,8 +279,8 @@ def _step(source: str, image: str, step: str, maps: Array) -> Step:
         source,
         image,
         step,
-        np.count_nonzero(even) / even.size,
-        {pool: np.count_nonzero(one) / one.size for pool, one in left.items()},
+        _active(even),
+        {pool: _active(one) for pool, one in left.items()},
         {
             pool: float(one.mean(dtype=np.float64)) / mean if mean else float("nan")
             for pool, one in left.items()

@@ -83,7 +83,8 @@ def network(kind: str, size: int) -> torch.nn.Sequential:
 
 def parameters(kind: str, size: int) -> int:
     """Return how many numbers training sets in a network of this kind."""
-    return sum(weights.numel() for weights in network(kind, size).parameters())
+    with _torch().random.fork_rng(devices=[]):
+        return sum(weights.numel() for weights in network(kind, size).parameters())
 
 
 def train(
