@@ -223,7 +223,13 @@ def intensify(
 
     Examples
     --------
-    >>> result = intensify(["examples/coffee.jpg"])  # doctest: +SKIP
+    >>> import tempfile
+    >>> from attar import features, write_image
+    >>> path = Path(tempfile.mkdtemp()) / "dots.png"
+    >>> write_image(path, features.two_dots(32, 8))
+    >>> step = intensify([path], kernels=["blur"]).mean("blur", "1")  # each dot becomes 9 pixels
+    >>> step.before * 32**2, step.after["max"] * 16**2, step.after["average"] * 16**2
+    (18.0, 8.0, 8.0)
     """
     whole_numbers("intensify", "times", (times,), least=1)
     weights = {kernel: parse_kernel(kernel) for kernel in kernels}

@@ -188,7 +188,9 @@ def less_data(
 
     Examples
     --------
-    >>> print(less_data([50], seeds=[0], steps=2).table())  # doctest: +SKIP
+    >>> result = less_data([50], seeds=[0], steps=1)
+    >>> len(result.runs), result.parameters["conv"], result.parameters["conv_max"]
+    (10, 257258, 17258)
     """
     sizes = whole_numbers("less_data", "sizes", sizes, least=1)
     seeds = read_seeds("less_data", seeds)
