@@ -91,7 +91,7 @@ class TestCircle:
         assert sorted(same) == [6, 7, 8, 9, 10, 11, 12, 13, 28, 29]
         assert all(one.distinct == (49,) * 4 for one in result.counts if one.pool == "average")
 
-    @pytest.mark.parametrize("r_shrink", [4, 8, 13, 27])
+    @pytest.mark.parametrize("r_shrink", [1, 4, 8, 13, 27])
     def test_by_brute_force(self, r_shrink):
         """The circle of skimage, scaled to an even size as the lesson does, shifted by slices."""
         draw = pytest.importorskip("skimage.draw")
@@ -161,6 +161,11 @@ class TestIntensify:
         for step in experiments.intensify(photo, times=1, model=tiny()).steps:
             assert step.after["max"] == step.after["average"] > step.before
             assert step.strength["max"] > step.strength["average"] == pytest.approx(1, rel=1e-5)
+
+    def test_pools_of_a_kernel_follow_each_other(self):
+        result = experiments.intensify(COFFEE, kernels=["bottom_sobel"], times=3, model=tiny())
+        steps = [result.mean("bottom_sobel", name) for name in result.names("bottom_sobel")]
+        assert [step.before for step in steps[1:]] == [step.after["max"] for step in steps[:-1]]
 
     def test_pools_of_a_model(self, photo):
         model = tiny()

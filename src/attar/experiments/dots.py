@@ -208,8 +208,9 @@ def _left(both: Array, alone: Array) -> int:
     """
     if alone.any() and np.allclose(both / both.max(), alone / alone.max(), atol=1e-6, rtol=0):
         return SAME
-    # Values are sums of a few powers of 2, and exact in float32: equal neighbours are equal.
+    # Values are sums of a few powers of 2, and exact in float32: equal neighbours are equal. The
+    # margins are 0, so a peak is where values rise and then fall.
     runs = both[np.flatnonzero(np.diff(both, prepend=np.nan))]
-    higher = np.diff(runs, prepend=0, append=0)
+    higher = np.diff(runs)
     peaks = int(np.count_nonzero((higher[:-1] > 0) & (higher[1:] < 0)))
     return ONE_PEAK if peaks == 1 else TWO_PEAKS
