@@ -129,8 +129,8 @@ class Circles(Result):
         pool, times = self.pools[0], self.times[-1]
         maps = condensed_circles(r_shrink, self.size, self.reach, pool, times)
         different = np.unique(maps, axis=0)[::-1]
-        many = f"{len(different)} different map" + "s" * (len(different) > 1)
         image = features.circle(self.size, r_shrink=r_shrink)
+        many = f"{len(different)} map" + "s" * (len(different) > 1)
         return CircleMaps(f"r_shrink {r_shrink}: {many}", image, different)
 
 

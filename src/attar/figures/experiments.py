@@ -274,12 +274,13 @@ def circle(result: Circles, examples: Sequence[CircleMaps] = ()) -> Picture:
         Its axes have the labels ``"circle 0"``, ``"maps 0"`` and so on for the examples, and
         ``"distinct"`` and ``"change"`` for the charts.
     """
+    first = result.pools[0]
     side, gap, top = 1.75, 0.3, 0.95
     left = 0.3 if examples else 0.0
     chart_left = left + (2 * side + gap + 0.95 if examples else 0.75)
     chart = 3.3
     height = max(len(examples) * (side + 0.55), 3.0)
-    figure, canvas = blank(chart_left + 2 * chart + 1.1, top + height + 0.45, _DPI)
+    figure, canvas = blank(chart_left + 2 * chart + 1.1, top + height + 0.15, _DPI)
     for i, example in enumerate(examples):
         y = top + i * (side + 0.55)
         write_line(figure, canvas, left, y - 0.15, example.title, TEXT_POINTS, align="left")
@@ -290,18 +291,15 @@ def circle(result: Circles, examples: Sequence[CircleMaps] = ()) -> Picture:
         box = (left + side + gap, y, side, side * sheet.shape[0] / sheet.shape[1])
         add_image(figure, canvas, box, f"maps {i}", sheet, cmap, Normalize(0, 1))
     if examples:
-        write_line(
-            figure, canvas, left, 0.32, f"All maps after {result.times[-1]} pools",
-            TITLE_POINTS, weight="bold", align="left",
-        )  # fmt: skip
+        title = f"All maps after {result.times[-1]} × {_POOL_NAMES[first]}"
+        write_line(figure, canvas, left, 0.32, title, TITLE_POINTS, weight="bold", align="left")
     shades = colormap("viridis")(np.linspace(0.9, 0.05, len(result.times)))
-    first = result.pools[0]
     box = (chart_left, top, chart, height - 0.55)
     _distinct_chart(_chart(figure, canvas, box, "distinct"), result, first, shades)
     box = (chart_left + chart + 0.85, top, chart, height - 0.55)
     _change_chart(_chart(figure, canvas, box, "change"), result)
     for i, title in enumerate(
-        (f"How many different maps, {_POOL_NAMES[first]}", "How far a shift moves the map")
+        (f"Different maps, {_POOL_NAMES[first]}", "How far a shift moves the map")
     ):
         x = chart_left + i * (chart + 0.85)
         write_line(figure, canvas, x, 0.32, title, TITLE_POINTS, weight="bold", align="left")
