@@ -48,15 +48,17 @@ def experiment(
 ) -> int:
     """Put a claim about pooling to the test: a table, a figure, and the seeds.
 
-        attar experiment circle
-        attar experiment intensify photo.jpg --model vgg16.keras --scale 255
-        attar experiment less-data --seeds 0,1,2 -o learning.svg
-
     - intensify: does dead space go, do features get stronger? On photographs, and in a model.
     - two-dots: at which distance do two dots become one?
     - circle: do shifted circles become the same?
     - less-data: does a network that pools learn with less data? Trains with PyTorch, minutes.
     - fewer-parameters: what do networks with and without pooling cost?
+
+    All but less-data count every case; nothing in them is random.
+
+        attar experiment circle
+        attar experiment intensify photo.jpg --model vgg16.keras --scale 255
+        attar experiment less-data --seeds 0,1,2 -o learning.svg
 
     Parameters
     ----------
