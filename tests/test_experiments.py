@@ -451,6 +451,7 @@ class TestResults:
         row = next(line for line in lines if line.startswith("conv + max pool"))
         assert row.split("  ")[-1].strip() == "60.0 ± 10.0"
         assert "17 258" in row
+        assert lines[0].endswith("after 600 batches of 32")
         assert results["less-data"].chance == "seeds 0, 1, 2"
 
 

@@ -119,12 +119,12 @@ class LessData(Result):
                 )
                 for network, label in NETWORKS.items()
             ]
-            what = "placed anew each time" if augmented else "each digit in one place"
+            what = "Placed anew whenever it is seen" if augmented else "Each digit in one place"
             right = range(1, len(head))
-            parts.append(
-                f"Accuracy in %, by digits to learn from; {what}\n{table(head, rows, right)}"
-            )
-        return "\n\n".join(parts)
+            parts.append(f"{what}\n{table(head, rows, right)}")
+        budget = f"{count(self.steps)} batches of {self.batch}"
+        title = f"Accuracy in %, by digits to learn from, after {budget}"
+        return "\n\n".join([title, *parts])
 
     def figure(self) -> Picture:
         """Draw accuracy against training size."""
