@@ -182,6 +182,17 @@ void with_type(const Input& in, const Output& out, const Run& run) {
         throw nb::type_error("expected float32 or float64");
 }
 
+void run_copy(const Input& input, const Output& output) {
+    const auto bytes = static_cast<int>(input.itemsize());
+    require(bytes == 1 || bytes == 2 || bytes == 4 || bytes == 8, "copy: expected numbers");
+    require(input.itemsize() == output.itemsize() && input.ndim() == 5 && output.ndim() == 5,
+            "copy: the arrays differ");
+    for (size_t i = 0; i < 5; ++i)
+        require(input.shape(i) == output.shape(i), "copy: the arrays differ in shape");
+    nb::gil_scoped_release release;
+    kernels().copy(bytes, images<const void>(input), images<void>(output));
+}
+
 void run_relu(const Input& in, const Output& out, int code) {
     const Number number = number_of(code, types, in, out);
     require(contiguous(in) && contiguous(out), "relu: expected contiguous arrays");
@@ -309,6 +320,7 @@ NB_MODULE(_core, m) {
             new (self) OwnedBlur(make_blur(max_y, max_x, y, x, weights_y, weights_x, border));
         });
 
+    m.def("copy", &run_copy);
     m.def("relu", &run_relu);
     m.def("relu_grad", &run_relu_grad);
     m.def("pool", &run_pool);

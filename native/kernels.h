@@ -53,6 +53,9 @@ struct Kernels {
     Operations<float> f32;
     Operations<double> f64;
 
+    // out = in, numbers of 1, 2, 4 or 8 bytes in arrays of any strides.
+    void (*copy)(int bytes, const AnyInput& in, const AnyOutput& out);
+
     // What follows takes numbers of any type, named by the first argument: all of them for a
     // maximum and for relu, floating-point ones for the rest.
 

@@ -30,6 +30,7 @@ template <class T>
 void conv_input_grad(const Images<const T>& grad, const AnyInput& winners, int winner_bytes,
                      const Convolution<T>& conv, const Pool& pool, const Images<T>& out);
 
+void copy(int bytes, const AnyInput& in, const AnyOutput& out);
 void relu(Number, const void* in, void* out, int64_t count);
 void relu_grad(Number, const void* grad, const void* features, void* out, int64_t count);
 void pool(Number, const AnyInput& in, const AnyOutput& out, const Pool& pool);

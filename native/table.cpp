@@ -14,6 +14,7 @@ const Kernels kernels{
      fastest_path<float>, conv_filter_grad<float>, conv_input_grad<float>},
     {extract<double>, packed_size<double>, pack<double>, convolve<double>, workspace<double>,
      fastest_path<double>, conv_filter_grad<double>, conv_input_grad<double>},
+    copy,
     relu,
     relu_grad,
     pool,

@@ -5,6 +5,7 @@ import pytest
 
 import attar
 from attar import nn, reference
+from attar.arrays import copy_into
 from attar.errors import ArgumentError, DTypeError, ShapeError
 from attar.geometry import conv_axes, pool_axes
 from attar.nn import conv_gradients, conv_winners
@@ -222,6 +223,22 @@ def test_strange_memory_is_read_as_it_is():
     broad = np.repeat(output, 2, axis=3)[..., ::2]
     for one, same in zip(nn.extract_grad(broad, wide, turned, read_only), expected, strict=True):
         np.testing.assert_array_equal(one, same)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float16, np.float32, np.float64])
+def test_copies_between_layouts_are_copies(dtype):
+    rng = np.random.default_rng(0)
+    for shape in ((3, 40, 61, 17), (2, 3, 90, 70), (1, 1, 200, 130), (5, 64, 33, 48), (2, 9000, 1)):
+        source = (100 * rng.random(shape)).astype(dtype)
+        for axes in (np.roll(range(len(shape)), 1), [0, *range(len(shape) - 1, 0, -1)]):
+            turned = source.transpose(axes)
+            for given in (turned, turned[::-1], np.repeat(turned, 2, axis=-1)[..., ::2]):
+                target = np.full(given.shape, 7, dtype)
+                copy_into(target, given)
+                np.testing.assert_array_equal(target, given)
+                back = np.full(source.shape, 7, dtype)
+                copy_into(back.transpose(axes), given)
+                np.testing.assert_array_equal(back.transpose(axes), given)
 
 
 @pytest.mark.parametrize("pooling_type", ["AVG", "LP", 3, "max pool"])

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from attar import _core
 from attar.errors import ArgumentError, DTypeError, ShapeError
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "Array",
     "answer_array",
     "check_out",
+    "copy_into",
     "core_view",
     "empty_aligned",
     "from_caller",
@@ -30,6 +32,8 @@ __all__ = [
 
 Array: TypeAlias = NDArray[Any]
 Return: TypeAlias = Callable[[Array], Any]
+
+_SMALL_COPY = 1 << 14  # numbers that NumPy copies before another thread has woken up
 
 CACHE_LINE = 64
 """Bytes."""
@@ -241,6 +245,26 @@ def answer_array(
     if out is None:
         return np.empty(shape, dtype)
     return check_out(operation, out, shape, dtype, *inputs)
+
+
+def copy_into(target: Array, source: Array) -> None:
+    """Copy between arrays of one shape and dtype whose memory may be laid out in different orders.
+
+    Examples
+    --------
+    >>> image = np.arange(6).reshape(1, 2, 3)
+    >>> turned = np.empty((3, 1, 2), image.dtype)
+    >>> copy_into(turned, image.transpose(2, 0, 1))
+    >>> turned[:, 0].tolist()
+    [[0, 3], [1, 4], [2, 5]]
+    """
+    size = source.dtype.itemsize
+    whole = not any(step % size for array in (target, source) for step in array.strides)
+    if source.size < _SMALL_COPY or source.ndim > 5 or size not in (1, 2, 4, 8) or not whole:
+        np.copyto(target, source)
+        return
+    missing = (None,) * (5 - source.ndim)
+    _core.copy(core_view(source)[missing], core_view(target)[missing])
 
 
 def empty_aligned(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from attar import _core
-from attar.arrays import Array, core_view, empty_aligned, number_of
+from attar.arrays import Array, copy_into, core_view, empty_aligned, number_of
 from attar.geometry import Axis
 from attar.nn.conv_winners import BAND_BYTES
 from attar.nn.extract_plan import ExtractPlan
@@ -70,7 +70,7 @@ def input_grad(plan: ExtractPlan, g: Array, cells: Array, weights: Array, image:
             into = target if not plan.channels_first else turned[: len(target), : band.rows]
             conv.compute(band.filter, flows[:, band.needed], into)
             if into is not target:
-                target[...] = into
+                copy_into(target, into)
 
 
 def _turned(plan: ExtractPlan, weights: Array, image: Array) -> FusedConv | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from attar import _core
-from attar.arrays import Array, empty_aligned, number_of
+from attar.arrays import Array, copy_into, empty_aligned, number_of
 from attar.nn.extract_plan import ExtractPlan
 from attar.nn.fused import FusedConv, Resolved
 from attar.nn.layout import as_volumes
@@ -31,7 +31,7 @@ def filter_and_detect(
     if plan.channels_first:
         maps = empty_aligned(answer.shape, answer.dtype)
         conv.run(image, maps)
-        answer[...] = maps
+        copy_into(answer, maps)
     else:
         conv.run(image, answer)
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from attar import _core
-from attar.arrays import Array
+from attar.arrays import Array, copy_into
 from attar.errors import ArgumentError, DTypeError, ShapeError
 from attar.geometry import (
     Axis,
@@ -79,7 +79,12 @@ class ExtractPlan(NamedTuple):
 
     def channels_last(self, array: Array) -> Array:
         """Return an array of this layout dense with its channels last."""
-        return np.ascontiguousarray(self.channels_last_view(array))
+        view = self.channels_last_view(array)
+        if view.flags.c_contiguous:
+            return view
+        dense = np.empty(view.shape, view.dtype)
+        copy_into(dense, view)
+        return dense
 
     def cut(self, filters: Array) -> Array:
         """Leave out the taps of filters that meet no input."""

@@ -1,6 +1,6 @@
 """`Extract2d`: a convolution, its ReLU and its max pool as one layer, forwards and backwards.
 
-Inside, images are channels last; PyTorch turns others round, on every thread.
+Inside, images are channels last; others are turned round.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from attar import nn as operations
+from attar.arrays import copy_into
 from attar.errors import ArgumentError
 from attar.geometry import conv_axes, pool_axes
 from attar.nn.fused import FusedConv, Pool
@@ -328,20 +329,43 @@ def _planned(x: Tensor, weight: Tensor, options: Any) -> dict[str, Any]:
 
 
 def _arrays(x: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[Any, ...]:
-    filters = dense(weight.permute(2, 3, 1, 0).contiguous())
+    filters = dense(weight).transpose(2, 3, 1, 0)
     return _last(x), filters, None if bias is None else dense(bias)
 
 
 def _last(x: Tensor) -> Any:
-    """View (N, C, H, W) as (N, H, W, C), turned round where it is not in that order."""
-    return dense(x.contiguous(memory_format=torch.channels_last).permute(0, 2, 3, 1))
+    """View (N, C, H, W) as (N, H, W, C), turned round where it is not in that order.
+
+    Not by PyTorch: its threads spin for a while after each call, where attar's want to work.
+    """
+    view = dense(x).transpose(0, 2, 3, 1)
+    if view.flags.c_contiguous:
+        return view
+    turned = np.empty(view.shape, view.dtype)
+    copy_into(turned, view)
+    return turned
 
 
 def _like(x: Tensor, array: Any) -> Tensor:
     """Return (N, H, W, C) as a tensor (N, C, H, W) in the layout of `x`."""
     tensor = torch.from_numpy(array).permute(0, 3, 1, 2)
     out = empty_like(x, tensor.shape, tensor.dtype)
-    return tensor if tensor.stride() == out.stride() else out.copy_(tensor)
+    if tensor.stride() == out.stride():
+        return tensor
+    copy_into(dense(out), dense(tensor))
+    return out
+
+
+def _like_weight(weight: Tensor, filters: Any) -> Tensor:
+    """Return (kh, kw, C, K) as a tensor (K, C, kh, kw) in the layout of the weight.
+
+    PyTorch would copy another one when it is added up.
+    """
+    if channels_last(weight):
+        return torch.from_numpy(np.ascontiguousarray(filters.transpose(3, 0, 1, 2))).permute(
+            0, 3, 1, 2
+        )
+    return torch.from_numpy(np.ascontiguousarray(filters.transpose(3, 2, 0, 1)))
 
 
 def _kernel(x: Tensor, weight: Tensor, bias: Tensor | None, *options: Any) -> Tensor:
@@ -384,9 +408,7 @@ def _grad_kernel(
     back, to_filters, to_bias = found
     return (
         nothing if back is None else _like(x, back),
-        nothing.clone()
-        if to_filters is None
-        else torch.from_numpy(to_filters).permute(3, 2, 0, 1).contiguous(),
+        nothing.clone() if to_filters is None else _like_weight(weight, to_filters),
         nothing.clone() if to_bias is None else torch.from_numpy(to_bias),
     )
 
@@ -397,7 +419,7 @@ def _grad_fake(
     to_input, to_filters, to_bias = needs
     return (
         empty_like(x, x.shape) if to_input else x.new_empty(0),
-        x.new_empty(weight.shape) if to_filters else x.new_empty(0),
+        empty_like(weight, weight.shape) if to_filters else x.new_empty(0),
         x.new_empty(weight.shape[0]) if to_bias else x.new_empty(0),
     )
 
