@@ -18,7 +18,7 @@ from attar.cli import main
 ROOT = Path(__file__).parent.parent
 README, README_ZH = ROOT / "README.md", ROOT / "README.zh-CN.md"
 WITH_CODE = [README, README_ZH, ROOT / "docs" / "conventions.md"] + [
-    ROOT / "docs" / name for name in ("models.md", "interchange.md", "torch.md")
+    ROOT / "docs" / name for name in ("models.md", "interchange.md", "torch.md", "keras.md")
 ]
 BUILT = {"build", "dist", "out"}
 PAGES = sorted(
@@ -71,6 +71,7 @@ def folder(tmp_path, monkeypatch):
     attar.set_num_threads(threads)
 
 
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # of torch
 @pytest.mark.parametrize("page", WITH_CODE, ids=name)
 def test_the_code_on_a_page_runs_from_top_to_bottom(page, folder):
     code = blocks(page, "python")

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from attar import experiments as experiments
     from attar import features as features
     from attar import figures as figures
+    from attar import keras as keras
     from attar import kernels as kernels
     from attar import layers as layers
     from attar import nn as nn
@@ -55,6 +56,7 @@ _HOMES = {
     "features": "",
     "figures": "",
     "get_num_threads": "attar.config",
+    "keras": "",
     "kernels": "",
     "layers": "",
     "nn": "",
@@ -66,7 +68,7 @@ _HOMES = {
 }
 
 # What needs a package beside attar's own is no part of `from attar import *`.
-_EXTRAS = {"torch"}
+_EXTRAS = {"keras", "torch"}
 
 __all__ = [*sorted(_HOMES.keys() - _EXTRAS), "__version__"]
 
