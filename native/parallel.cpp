@@ -174,13 +174,13 @@ class Pool {
 #if defined(__linux__)
         const int processor = sched_getcpu();
         if (processor < 0 || processor == avoided_) return;
-        avoided_ = processor;
         cpu_set_t set;
         CPU_ZERO(&set);
         if (sched_getaffinity(0, sizeof set, &set) != 0) return;
         CPU_CLR(processor, &set);
         if (CPU_COUNT(&set) == 0) return;
         for (int i = 0; i < started_; ++i) pthread_setaffinity_np(workers_[i], sizeof set, &set);
+        avoided_ = processor;
 #endif
     }
 

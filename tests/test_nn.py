@@ -401,6 +401,32 @@ def test_a_float_is_refused_also_after_the_equal_whole_number():
 # ---------------------------------------------------------------------------------- threads
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux where threads may run")
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one processor")
+def test_workers_keep_off_the_processor_of_their_caller():
+    code = """
+import os, numpy as np, attar
+from attar import nn
+allowed = os.sched_getaffinity(0)
+before = set(os.listdir("/proc/self/task"))
+attar.set_num_threads(2)
+for processor in sorted(allowed)[:2]:
+    os.sched_setaffinity(0, allowed)
+    while True:  # a call from this processor, with all of them allowed
+        os.sched_setaffinity(0, {processor})
+        os.sched_setaffinity(0, allowed)
+        nn.relu(np.zeros(1 << 20, np.float32))
+        (worker,) = set(os.listdir("/proc/self/task")) - before
+        if os.sched_getaffinity(int(worker)) == allowed - {processor}:
+            break
+os.sched_setaffinity(0, {processor})
+nn.relu(np.zeros(1 << 20, np.float32))  # nowhere else to go: it answers all the same
+print("kept off")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.stdout == "kept off\n", done.stderr
+
+
 def test_results_do_not_depend_on_the_number_of_threads():
     before = attar.get_num_threads()
     x, f, g = random((2, 75, 133, 3)), random((3, 3, 3, 1)), random((3, 3, 3, 24))
