@@ -10,6 +10,7 @@ The kernel's counters are exact to some dozens of pages a core, a few hundred KB
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,13 @@ def _status_bytes(field: str) -> int:
         if line.startswith(field + ":"):
             return int(line.split()[1]) * 1024
     raise OSError(f"/proc/self/status has no {field}")
+
+
+def _bytes_added(call: Callable[[], Any]) -> int:
+    Path("/proc/self/clear_refs").write_text("5")  # the peak is now what is resident
+    before = _status_bytes("VmRSS")
+    call()
+    return max(0, _status_bytes("VmHWM") - before)
 
 
 def extra_bytes_here(workload: Extraction, threads: int) -> int:
@@ -41,10 +49,7 @@ def extra_bytes_here(workload: Extraction, threads: int) -> int:
     small = dataclasses.replace(workload, image_shape=(1, 256, 256, workload.image_shape[3]))
     small_out = np.ones(small.output_shape, np.float32)
     attar.nn.extract(small.draw()[0], kernel, **options, out=small_out)
-    Path("/proc/self/clear_refs").write_text("5")  # the peak is now what is resident
-    before = _status_bytes("VmRSS")
-    attar.nn.extract(image, kernel, **options, out=out)
-    return max(0, _status_bytes("VmHWM") - before)
+    return _bytes_added(lambda: attar.nn.extract(image, kernel, **options, out=out))
 
 
 def training_bytes_here(key: str, index: int, workload: TrainingStep, threads: int) -> int:
@@ -62,10 +67,7 @@ def training_bytes_here(key: str, index: int, workload: TrainingStep, threads: i
     small = dataclasses.replace(workload, image_shape=(1, 32, 32, workload.image_shape[3]))
     list(peer.train(small, *small.draw()).values())[index].call()
     way = list(peer.train(workload, *workload.draw()).values())[index]
-    Path("/proc/self/clear_refs").write_text("5")
-    before = _status_bytes("VmRSS")
-    way.call()
-    return max(0, _status_bytes("VmHWM") - before)
+    return _bytes_added(way.call)
 
 
 def _fresh(call: str) -> Any:

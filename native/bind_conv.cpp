@@ -179,7 +179,7 @@ class PackedConvolution {
     Packed packed_;
 };
 
-// What flows into the map of a convolution, and the convolution over these images of `channels`.
+// What flows into the map of a convolution, and the convolution over these images, every size checked.
 template <class T>
 struct MapFlow {
     Images<const T> grad;
@@ -194,9 +194,10 @@ struct MapFlow {
           winner_bytes(w.dtype() == nb::dtype<T>() ? 0 : static_cast<int>(w.itemsize())) {
         require(g.dtype() == nb::dtype<T>() && filters.dtype() == nb::dtype<T>(),
                 "conv_grad: the arrays differ in dtype");
-        require(winner_bytes == 0 ? pool.kind == PoolKind::none
-                                  : w.dtype() == nb::dtype<uint8_t>() || w.dtype() == nb::dtype<uint16_t>() ||
-                                        w.dtype() == nb::dtype<uint32_t>(),
+        const bool cells = w.dtype() == nb::dtype<uint8_t>() ||
+                           w.dtype() == nb::dtype<uint16_t>() ||
+                           w.dtype() == nb::dtype<uint32_t>();
+        require(winner_bytes == 0 ? pool.kind == PoolKind::none : cells,
                 "conv_grad: expected winners of uint8, uint16 or uint32");
         for (size_t i = 0; i < 5; ++i)
             require(g.shape(i) == w.shape(i), "conv_grad: the winners do not fit the gradient");

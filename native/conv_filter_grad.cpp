@@ -23,20 +23,20 @@ class ConvFilterGrad {
         : map_(map), in_(in), conv_(conv), pieces_(even_pieces(conv, map.pool)),
           box_(box(0, {0, pieces_.most_rows()}, {0, pieces_.most_columns()})),
           row_stride_(box_.columns * conv.channels_per_group),
-          taps_(conv, true, row_stride_, conv.channels_per_group),
+          taps_(conv, row_stride_),
           shares_(ceil_div(conv.filters_per_group(), share_size())),
           parts_(max(1, min(in.n * pieces_.rows(), wanted_tasks / (conv.groups * shares_)))),
           sums_(parts_ * conv.filter_count * filter_size()) {}
 
     void run(T* filters, T* bias) {
         const int64_t tasks = parts_ * conv_.groups * shares_;
-        parallel_for(tasks, Scratch(*this, nullptr).bytes, [&](int64_t task, void* memory) {
+        parallel_for(tasks, Scratch(*this, Arena(nullptr)).bytes, [&](int64_t task, void* memory) {
             const int64_t share = task % shares_, group = task / shares_ % conv_.groups;
             const int64_t part = task / shares_ / conv_.groups;
             const int64_t rows = in_.n * pieces_.rows(), first = share * share_size();
             compute(part, {rows * part / parts_, rows * (part + 1) / parts_}, group,
                     {first, min(conv_.filters_per_group(), first + share_size())},
-                    Scratch(*this, memory));
+                    Scratch(*this, Arena(memory)));
         });
         parallel_for(ceil_div(conv_.filter_count, listed_filters), 0, [&](int64_t task, void*) {
             const int64_t first = task * listed_filters;
@@ -66,28 +66,22 @@ class ConvFilterGrad {
 
     struct Scratch {
         T* image;
-        uint32_t* places;
-        Flow<T>* flows;
+        FlowLists<T, W> lists;
         size_t bytes;
 
-        Scratch(const ConvFilterGrad& e, void* memory) {
-            const Pool& pool = e.map_.pool;
-            Arena arena(memory);
-            image = arena.take<T>(e.box_.rows * e.row_stride_ + 2 * L);
-            places = arena.take<uint32_t>(pool.y.window * pool.x.window + 1);
-            flows = arena.take<Flow<T>>(FlowLists<T>::flows(e.pieces_.most_windows()));
-            bytes = arena.used();
-        }
+        Scratch(const ConvFilterGrad& e, Arena arena)
+            : image(arena.take<T>(e.box_.rows * e.row_stride_ + 2 * L)),
+              lists(e.map_, e.conv_, e.pieces_, e.row_stride_, arena), bytes(arena.used()) {}
     };
 
-    void compute(int64_t part, Range rows, int64_t group, Range filters, const Scratch& scratch) {
+    void compute(int64_t part, Range rows, int64_t group, Range filters, Scratch scratch) {
         const int64_t channels = conv_.channels_per_group;
         const int64_t first_filter = group * conv_.filters_per_group();
         for (int64_t f = filters.begin; f < filters.end; ++f) {
             T* to = sum(part, first_filter + f);
             for (int64_t i = 0; i < filter_size(); ++i) to[i] = 0;
         }
-        fill_places(conv_, map_.pool, row_stride_, channels, scratch.places);
+        scratch.lists.fill_places();
         clear_vectors(2 * L, scratch.image + box_.rows * row_stride_);
         for (int64_t row = rows.begin; row < rows.end; ++row) {
             const int64_t n = row / pieces_.rows();
@@ -103,11 +97,9 @@ class ConvFilterGrad {
     }
 
     void add_piece(int64_t part, int64_t n, Range rows, Range columns, int64_t first, int64_t count,
-                   const Scratch& scratch) {
-        FlowLists<T> lists(scratch.flows, pieces_.most_windows());
-        lists.fill(map_, n, rows, columns, first, count, scratch.places,
-                   map_.pool.y.stride * conv_.y.stride * row_stride_,
-                   map_.pool.x.stride * conv_.x.stride * conv_.channels_per_group);
+                   Scratch& scratch) {
+        FlowLists<T, W>& lists = scratch.lists;
+        lists.fill(n, rows, columns, first, count);
         for (int64_t i = 0; i < taps_.chunks(); ++i) {
             const TapChunk chunk = taps_.chunk(i);
             const RunKernel<T> kernel = gather_kernel<T>(chunk);

@@ -23,7 +23,7 @@ class ConvInputGrad {
           x_first_(conv.x.first(map.pool.x.first(0))),
           columns_(conv.x.span(map.pool.x.span(map.pool.x.out))),
           row_stride_(columns_ * conv.channels_per_group),
-          taps_(conv, true, row_stride_, conv.channels_per_group),
+          taps_(conv, row_stride_),
           rows_(band_rows()), packed_(conv.filter_count * taps_.packed_size()) {}
 
     void run() {
@@ -32,12 +32,12 @@ class ConvInputGrad {
             pack({first, min(conv_.filter_count, first + listed_filters)});
         });
         const int64_t bands = ceil_div(out_.height, rows_);
-        parallel_for(out_.n * conv_.groups * bands, Scratch(*this, nullptr).bytes,
+        parallel_for(out_.n * conv_.groups * bands, Scratch(*this, Arena(nullptr)).bytes,
                      [&](int64_t task, void* memory) {
                          const int64_t band = task % bands, group = task / bands % conv_.groups;
                          compute(task / bands / conv_.groups, group,
                                  {band * rows_, min(out_.height, (band + 1) * rows_)},
-                                 Scratch(*this, memory));
+                                 Scratch(*this, Arena(memory)));
                      });
     }
 
@@ -95,18 +95,12 @@ class ConvInputGrad {
 
     struct Scratch {
         T* image;
-        uint32_t* places;
-        Flow<T>* flows;
+        FlowLists<T, W> lists;
         size_t bytes;
 
-        Scratch(const ConvInputGrad& e, void* memory) {
-            const Pool& pool = e.map_.pool;
-            Arena arena(memory);
-            image = arena.take<T>(e.scratch_rows(e.rows_) * e.row_stride_ + L);
-            places = arena.take<uint32_t>(pool.y.window * pool.x.window + 1);
-            flows = arena.take<Flow<T>>(FlowLists<T>::flows(e.pieces_.most_windows()));
-            bytes = arena.used();
-        }
+        Scratch(const ConvInputGrad& e, Arena arena)
+            : image(arena.take<T>(e.scratch_rows(e.rows_) * e.row_stride_ + L)),
+              lists(e.map_, e.conv_, e.pieces_, e.row_stride_, arena), bytes(arena.used()) {}
     };
 
     void pack(Range filters) {
@@ -120,13 +114,13 @@ class ConvInputGrad {
                     conv_.filters[tap * conv_.filter_count + f];
     }
 
-    void compute(int64_t n, int64_t group, Range rows, const Scratch& scratch) {
+    void compute(int64_t n, int64_t group, Range rows, Scratch scratch) {
         const Range pieces = piece_rows(rows);
         Range held{rows.begin, rows.begin};
         if (pieces.size() > 0) {
             held = image_rows(pieces);
             clear_vectors(held.size() * row_stride_, scratch.image);
-            fill_places(conv_, map_.pool, row_stride_, conv_.channels_per_group, scratch.places);
+            scratch.lists.fill_places();
             for (int64_t row = pieces.begin; row < pieces.end; ++row)
                 for (int64_t column = 0; column < pieces_.columns(); ++column) {
                     const Range y = pieces_.row_range(row), x = pieces_.column_range(column);
@@ -144,11 +138,9 @@ class ConvInputGrad {
     }
 
     void add_piece(int64_t n, Range rows, Range columns, int64_t first, int64_t count, T* image,
-                   const Scratch& scratch) {
-        FlowLists<T> lists(scratch.flows, pieces_.most_windows());
-        lists.fill(map_, n, rows, columns, first, count, scratch.places,
-                   map_.pool.y.stride * conv_.y.stride * row_stride_,
-                   map_.pool.x.stride * conv_.x.stride * conv_.channels_per_group);
+                   Scratch& scratch) {
+        FlowLists<T, W>& lists = scratch.lists;
+        lists.fill(n, rows, columns, first, count);
         for (int64_t i = 0; i < taps_.chunks(); ++i) {
             const TapChunk chunk = taps_.chunk(i);
             const RunKernel<T> kernel = scatter_kernel<T>(chunk);

@@ -5,6 +5,7 @@
 // lists hold what is left, so a gradient of a convolution costs what it needs to and no more.
 #pragma once
 
+#include "arena.h"
 #include "kernels.h"
 #include "simd.h"
 #include "tile.h"
@@ -84,32 +85,44 @@ EvenPieces even_pieces(const Convolution<T>& conv, const Pool& pool) {
 
 inline constexpr int64_t listed_filters = 16;  // at a time: a cache line of floats
 
-template <class T>
+// The lists of some filters for one piece after the other, over an image of the convolution's
+// channels, pixel by pixel, `row_stride` numbers from row to row.
+template <class T, class W>
 class FlowLists {
   public:
-    FlowLists(Flow<T>* memory, int64_t capacity) : flows_(memory), capacity_(capacity) {}
+    FlowLists(const MapGrad<T, W>& map, const Convolution<T>& conv, const EvenPieces& pieces,
+              int64_t row_stride, Arena& arena)
+        : map_(map), capacity_(pieces.most_windows() + 1),
+          row_step_(conv.y.stride * row_stride), step_(conv.x.stride * conv.channels_per_group),
+          places_(arena.take<uint32_t>(map.pool.y.window * map.pool.x.window + 1)),
+          flows_(arena.take<Flow<T>>(listed_filters * capacity_)) {}
 
-    static int64_t flows(int64_t windows) { return listed_filters * (windows + 1); }
+    // The place of each cell of a window, counted from its first, and one more that is not used.
+    void fill_places() {
+        const Pool& pool = map_.pool;
+        uint32_t* to = places_;
+        for (int64_t ky = 0; ky < pool.y.window; ++ky)
+            for (int64_t kx = 0; kx < pool.x.window; ++kx)
+                *to++ = static_cast<uint32_t>(ky * pool.y.dilation * row_step_ +
+                                              kx * pool.x.dilation * step_);
+        *to = 0;
+    }
 
-    const Flow<T>* begin(int64_t filter) const { return flows_ + filter * (capacity_ + 1); }
+    const Flow<T>* begin(int64_t filter) const { return flows_ + filter * capacity_; }
     int64_t count(int64_t filter) const { return counts_[filter]; }
 
-    // What flows into the filters [first, first + count) from the windows of a piece. `places` gives
-    // the place of each cell of a window whose first is at 0; from window to window it is
-    // `row_step` and `step` further.
-    template <class W>
-    void fill(const MapGrad<T, W>& map, int64_t n, Range rows, Range columns, int64_t first,
-              int64_t count, const uint32_t* places, int64_t row_step, int64_t step) {
-        const Pool& pool = map.pool;
+    // What flows into the filters [first, first + count) from the windows of a piece.
+    void fill(int64_t n, Range rows, Range columns, int64_t first, int64_t count) {
+        const Pool& pool = map_.pool;
         const Range inside = windows_inside(pool.x, columns);
         for (int64_t f = 0; f < count; ++f) {
-            Flow<T>* to = flows_ + f * (capacity_ + 1);
+            Flow<T>* to = flows_ + f * capacity_;
             for (int64_t oy = rows.begin; oy < rows.end; ++oy) {
                 const auto row = [&]<bool whole>(Range windows) {
-                    to = list<whole>(map, n, oy, windows, first + f, places,
-                                     (oy - rows.begin) * row_step +
-                                         (windows.begin - columns.begin) * step,
-                                     step, to);
+                    const int64_t place =
+                        (oy - rows.begin) * pool.y.stride * row_step_ +
+                        (windows.begin - columns.begin) * pool.x.stride * step_;
+                    to = list<whole>(n, oy, windows, first + f, place, to);
                 };
                 if (windows_inside(pool.y, {oy, oy + 1}).size() == 1) {
                     row.template operator()<false>({columns.begin, inside.begin});
@@ -126,20 +139,22 @@ class FlowLists {
   private:
     // Lists what flows from some windows of a row, and returns where the list ends. What does not
     // flow is written too, and overwritten by the next.
-    template <bool whole, class W>
-    static ATTAR_INLINE Flow<T>* list(const MapGrad<T, W>& map, int64_t n, int64_t oy,
-                                      Range windows, int64_t filter, const uint32_t* places,
-                                      int64_t place, int64_t step, Flow<T>* to) {
-        const auto cells = static_cast<uint64_t>(map.pool.y.window * map.pool.x.window);
-        const auto &grad = map.grad, &winners = map.winners;
+    template <bool whole>
+    ATTAR_INLINE Flow<T>* list(int64_t n, int64_t oy, Range windows, int64_t filter, int64_t place,
+                               Flow<T>* to) const {
+        const Pool& pool = map_.pool;
+        const auto cells = static_cast<uint64_t>(pool.y.window * pool.x.window);
+        const auto &grad = map_.grad, &winners = map_.winners;
         const T* g = grad.image(n) + oy * grad.y_stride + windows.begin * grad.x_stride +
                      filter * grad.c_stride;
         const W* w = winners.image(n) + oy * winners.y_stride +
                      windows.begin * winners.x_stride + filter * winners.c_stride;
+        const uint32_t* places = places_;
+        const int64_t step = pool.x.stride * step_;
         for (int64_t ox = windows.begin; ox < windows.end; ++ox) {
             uint64_t cell = cell_of(*w);
             cell = cell < cells ? cell : cells;
-            if (!whole && !on_map(map.pool, oy, ox, cell)) cell = cells;
+            if (!whole && !on_map(pool, oy, ox, cell)) cell = cells;
             *to = {static_cast<uint32_t>(place) + places[cell], *g};
             to += cell != cells;
             g += grad.x_stride;
@@ -149,7 +164,6 @@ class FlowLists {
         return to;
     }
 
-    template <class W>
     static ATTAR_INLINE uint64_t cell_of(W winner) {
         if constexpr (is_float<W>)
             return winner <= 0;
@@ -172,21 +186,11 @@ class FlowLists {
         return y >= 0 && y < pool.y.in && x >= 0 && x < pool.x.in;
     }
 
+    const MapGrad<T, W>& map_;
+    int64_t capacity_, row_step_, step_;  // the last two from cell to cell of the map
+    uint32_t* places_;
     Flow<T>* flows_;
-    int64_t capacity_;
     int64_t counts_[listed_filters];
 };
-
-// The place of each cell of a window, counted from its first, and one more that is not used.
-template <class T>
-void fill_places(const Convolution<T>& conv, const Pool& pool, int64_t row_stride,
-                 int64_t pixel_stride, uint32_t* places) {
-    const int64_t row_step = pool.y.dilation * conv.y.stride * row_stride;
-    const int64_t step = pool.x.dilation * conv.x.stride * pixel_stride;
-    for (int64_t ky = 0; ky < pool.y.window; ++ky)
-        for (int64_t kx = 0; kx < pool.x.window; ++kx)
-            *places++ = static_cast<uint32_t>(ky * row_step + kx * step);
-    *places = 0;
-}
 
 }  // namespace attar::ATTAR_ISA

@@ -22,21 +22,18 @@ struct TapChunk {
     bool last;             // ends where the run ends, perhaps within a vector
 };
 
-// Runs: the channels of a pixel, or of all pixels under a row of the window where they are
+// Runs: the channels of a pixel, or of all pixels under a row of the window where those are
 // adjacent. Packed, every run begins with a vector of its own.
 template <class T>
 class TapRuns {
   public:
-    TapRuns(const Convolution<T>& conv, bool adjacent_pixels, int64_t row_stride,
-            int64_t pixel_stride)
-        : columns_(adjacent_pixels && conv.x.dilation == 1 ? 1 : conv.x.window),
-          runs_(conv.y.window * columns_), length_(conv.taps() / runs_),
-          row_step_(conv.y.dilation * row_stride), column_step_(conv.x.dilation * pixel_stride),
+    TapRuns(const Convolution<T>& conv, int64_t row_stride)
+        : columns_(conv.x.dilation == 1 ? 1 : conv.x.window), runs_(conv.y.window * columns_),
+          length_(conv.taps() / runs_), row_step_(conv.y.dilation * row_stride),
+          column_step_(conv.x.dilation * conv.channels_per_group),
           parts_(ceil_div(pitch() / L, held_vectors)),
           together_(columns_ == 1 && runs_ == 3 && 3 * pitch() / L <= held_vectors ? 3 : 1) {}
 
-    int64_t runs() const { return runs_; }
-    int64_t length() const { return length_; }
     int64_t pitch() const { return round_up(length_, L); }
     int64_t packed_size() const { return runs_ * pitch(); }
     int64_t ragged() const { return length_ % L; }  // numbers in the last vector, 0 if it is full

@@ -17,8 +17,10 @@ from attar.errors import ArgumentError, DTypeError, ShapeError
 __all__ = [
     "CACHE_LINE",
     "Array",
+    "addressable",
     "answer_array",
     "check_out",
+    "contiguous",
     "copy_into",
     "core_view",
     "empty_aligned",
@@ -207,10 +209,11 @@ def _require(
     if _name_of(array.dtype) not in names:
         hint = "" if array.dtype == object else "; convert it, for example with .astype(np.float32)"
         raise DTypeError(f"{operation}: {argument} must be {accepted}, got {array.dtype}{hint}")
-    return array if _addressable(array) else np.array(array, order="C")
+    return array if addressable(array) else np.array(array, order="C")
 
 
-def _addressable(array: Array) -> bool:
+def addressable(array: Array) -> bool:
+    """Whether the core can take it as it lies: aligned, with strides of whole elements."""
     flags = array.flags
     return flags.aligned and (
         flags.c_contiguous or not any(step % array.itemsize for step in array.strides)
@@ -258,13 +261,27 @@ def copy_into(target: Array, source: Array) -> None:
     >>> turned[:, 0].tolist()
     [[0, 3], [1, 4], [2, 5]]
     """
-    size = source.dtype.itemsize
-    whole = not any(step % size for array in (target, source) for step in array.strides)
-    if source.size < _SMALL_COPY or source.ndim > 5 or size not in (1, 2, 4, 8) or not whole:
+    known = addressable(source) and addressable(target) and source.itemsize in (1, 2, 4, 8)
+    if not known or source.size < _SMALL_COPY or source.ndim > 5:
         np.copyto(target, source)
         return
     missing = (None,) * (5 - source.ndim)
     _core.copy(core_view(source)[missing], core_view(target)[missing])
+
+
+def contiguous(array: Array) -> Array:
+    """Return the array dense: itself, or copied on every thread.
+
+    Examples
+    --------
+    >>> contiguous(np.arange(6).reshape(2, 3).T).flags.c_contiguous
+    True
+    """
+    if array.flags.c_contiguous:
+        return array
+    dense = np.empty(array.shape, array.dtype)
+    copy_into(dense, array)
+    return dense
 
 
 def empty_aligned(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
@@ -291,7 +308,7 @@ def check_out(
         raise DTypeError(f"{operation}: out must be {dtype} like the input, got {array.dtype}")
     if not array.flags.writeable:
         raise ArgumentError(f"{operation}: out is read-only")
-    if not _addressable(array):
+    if not addressable(array):
         raise ArgumentError(
             f"{operation}: out must be aligned, with strides of whole elements, "
             f"got strides of {array.strides} bytes"

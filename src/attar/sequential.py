@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
-from os import PathLike
+from collections.abc import Callable, Iterable, Sequence
+from os import PathLike, fspath
+from pathlib import Path
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -21,7 +22,7 @@ from attar.nn.fused import FusedConv
 from attar.receptive import ReceptiveField, receptive_field
 from attar.summary import Summary, summarize
 
-__all__ = ["Sequential"]
+__all__ = ["Sequential", "read_model"]
 
 _PLANS = 8  # of how many shapes a model keeps plan and memory
 
@@ -633,3 +634,27 @@ class Sequential:
         from attar.interchange import safetensors
 
         return cls(safetensors.read(path))
+
+
+def read_model(operation: str, path: str | PathLike[str]) -> Sequential:
+    """Read a model by the suffix of its file: .keras, .onnx or .safetensors.
+
+    Raises
+    ------
+    ArgumentError (a ValueError)
+        The suffix is another one.
+    ModelError (a ValueError), ModelNotFoundError (a FileNotFoundError)
+        As the readers raise them.
+    """
+    readers: dict[str, Callable[[str | PathLike[str]], Sequential]] = {
+        ".keras": Sequential.from_keras,
+        ".onnx": Sequential.from_onnx,
+        ".safetensors": Sequential.load,
+    }
+    reader = readers.get(Path(path).suffix.lower())
+    if reader is None:
+        raise ArgumentError(
+            f"{operation}: the suffix of {fspath(path)!r} does not say what model it is; accepted "
+            f"are {', '.join(readers)}"
+        )
+    return reader(path)

@@ -1,7 +1,6 @@
 """``attar experiment``: a claim about pooling, put to the test."""
 
 import contextlib
-import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Group, Parameter
 
-from attar.cli.shell import DONE, FILES, OWN_SUFFIX, SOME_FAILED, reason
+from attar.cli.shell import DONE, FILES, OWN_SUFFIX, SOME_FAILED, picture_file, reason
 from attar.errors import ArgumentError, AttarError
 
 if TYPE_CHECKING:
@@ -102,7 +101,7 @@ def experiment(
         option for option, value in given.items() if value is not None
     ):
         raise ArgumentError("--scale, --mean and --bgr say how --model takes images; which model?")
-    target = _target(output, name)
+    target = Path(picture_file(output, f"{name}{OWN_SUFFIX}.png"))
     arguments: dict[str, Any] = {}
     if name == "intensify":
         arguments = {
@@ -148,24 +147,6 @@ def _numbers(option: str, text: str, kind: Callable[[str], Any]) -> tuple[Any, .
         return tuple(kind(part) for part in text.split(","))
     except ValueError:
         raise ArgumentError(f"{option} is {text!r}; accepted are numbers, as in 0,1,2") from None
-
-
-def _target(output: str | None, name: str) -> Path:
-    """Return where the figure goes."""
-    from attar.extraction import PICTURE_SUFFIXES
-
-    default = f"{name}{OWN_SUFFIX}.png"
-    if output is None:
-        return Path(default)
-    target = Path(output)
-    if output.endswith(("/", os.sep)) or target.is_dir() or not target.suffix:
-        return target / default
-    if target.suffix.lower() not in PICTURE_SUFFIXES:
-        raise ArgumentError(
-            f"--output: the suffix of {output!r} does not say what to write; accepted are "
-            f"{', '.join(PICTURE_SUFFIXES)}, or a folder (end its name with /)"
-        )
-    return target
 
 
 def _run(name: str, arguments: dict[str, Any]) -> "Result":

@@ -4,10 +4,8 @@ import dataclasses
 import difflib
 import json
 import math
-import os
 import re
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,6 +22,7 @@ from attar.cli.shell import (
     check_max_pixels,
     counts,
     percent,
+    picture_file,
     reason,
 )
 from attar.errors import ArgumentError, AttarError, ShapeError
@@ -115,7 +114,9 @@ def maps(
     if not 0 < gamma < math.inf:
         raise ArgumentError(f"--gamma is {gamma:g}; accepted are numbers above 0")
     check_max_pixels(max_pixels)
-    opened = _open(model)
+    from attar.sequential import read_model
+
+    opened = read_model("maps", model)
     recipe = _recipe(opened, size, scale, mean, bgr)
     names = opened.graph.names()
     if layer is not None and layer not in names:
@@ -178,24 +179,6 @@ class _Layer:
     maximum: list[float] | None = None
 
 
-def _open(path: str) -> "Sequential":
-    """Open a model by the suffix of its file."""
-    from attar.sequential import Sequential
-
-    readers: dict[str, Callable[[str], Sequential]] = {
-        ".keras": Sequential.from_keras,
-        ".onnx": Sequential.from_onnx,
-        ".safetensors": Sequential.load,
-    }
-    reader = readers.get(Path(path).suffix.lower())
-    if reader is None:
-        raise ArgumentError(
-            f"maps: the suffix of {path!r} does not say what model it is; accepted are "
-            f"{', '.join(readers)}"
-        )
-    return reader(path)
-
-
 def _recipe(
     model: "Sequential", size: str | None, scale: float, mean: str | None, bgr: bool
 ) -> _Recipe:
@@ -247,18 +230,7 @@ def _unknown(layer: str, model: "Sequential") -> str:
 
 def _target(output: str | None, image: str, model: str, layer: str) -> Path:
     """Return where the picture goes."""
-    from attar.extraction import PICTURE_SUFFIXES
-
-    default = f"{{stem}}-{{layer}}{OWN_SUFFIX}.png"
-    pattern = default if output is None else output
-    suffix = Path(pattern).suffix.lower()
-    if pattern.endswith(("/", os.sep)) or Path(pattern).is_dir() or not suffix:
-        pattern, suffix = str(Path(pattern) / default), ".png"
-    if suffix not in PICTURE_SUFFIXES:
-        raise ArgumentError(
-            f"--output: the suffix of {output!r} does not say what to write; accepted are "
-            f"{', '.join(PICTURE_SUFFIXES)}, or a folder (end its name with /)"
-        )
+    pattern = picture_file(output, f"{{stem}}-{{layer}}{OWN_SUFFIX}.png")
     # Layers of ONNX models have names such as /features/0/Conv.
     plain = re.sub(r"[^\w.-]+", "_", layer).strip("_.") or "layer"
     words = {"{stem}": Path(image).stem, "{layer}": plain}

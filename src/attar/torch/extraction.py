@@ -15,12 +15,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from attar import nn as operations
-from attar.arrays import copy_into
+from attar.arrays import contiguous, copy_into
 from attar.errors import ArgumentError
 from attar.geometry import conv_axes, pool_axes
 from attar.nn.fused import FusedConv, Pool
 from attar.torch.layers import each, takes
-from attar.torch.library import alone, define, differentiates
+from attar.torch.library import alone, define, differentiates, frozen
 from attar.torch.tensors import channels_last, dense, empty_like
 
 __all__ = ["Extract2d"]
@@ -167,7 +167,7 @@ class Extract2d(nn.Conv2d):
         n, channels, high, wide = x.shape
         shape = (n, high, wide, channels)
         last = channels_last(x)
-        _plan(tuple(x.shape), tuple(self.weight.shape), *map(_frozen, options))
+        _plan(tuple(x.shape), tuple(self.weight.shape), *frozen(options))
         out = x.new_empty(convolution.output_shape(shape))  # (N, H, W, C), as all that follows
         if not last and convolution.path(shape) != "rows":
             x = x.contiguous(memory_format=torch.channels_last)
@@ -278,10 +278,6 @@ def _pairs(sides: Any) -> tuple[tuple[int, int], tuple[int, int]]:
     return (top, bottom), (left, right)
 
 
-def _frozen(option: Any) -> Any:
-    return tuple(option) if isinstance(option, list) else option
-
-
 @lru_cache(maxsize=1024)
 def _plan(
     shape: tuple[int, ...], weight_shape: tuple[int, ...], stride: Any, sides: Any, dilation: Any,
@@ -325,7 +321,7 @@ def _plan(
 
 
 def _planned(x: Tensor, weight: Tensor, options: Any) -> dict[str, Any]:
-    return _plan(tuple(x.shape), tuple(weight.shape), *map(_frozen, options))
+    return _plan(tuple(x.shape), tuple(weight.shape), *frozen(options))
 
 
 def _arrays(x: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[Any, ...]:
@@ -338,12 +334,7 @@ def _last(x: Tensor) -> Any:
 
     Not by PyTorch: its threads spin for a while after each call, where attar's want to work.
     """
-    view = dense(x).transpose(0, 2, 3, 1)
-    if view.flags.c_contiguous:
-        return view
-    turned = np.empty(view.shape, view.dtype)
-    copy_into(turned, view)
-    return turned
+    return contiguous(dense(x).transpose(0, 2, 3, 1))
 
 
 def _like(x: Tensor, array: Any) -> Tensor:

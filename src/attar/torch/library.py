@@ -10,7 +10,7 @@ looks on (no compiler, no transform, no mode, no profiler) the kernel is called 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -18,7 +18,7 @@ from torch import Tensor
 
 from attar.torch.tensors import empty_like
 
-__all__ = ["Operator", "alone", "define", "define_by_definition", "differentiates"]
+__all__ = ["Operator", "alone", "define", "define_by_definition", "differentiates", "frozen"]
 
 _LIBRARY = torch.library.Library("attar", "FRAGMENT")
 # The layout of an answer follows from the strides of its input, so these must stay what they were.
@@ -49,6 +49,11 @@ def differentiates(*arguments: Any) -> bool:
     return torch.is_grad_enabled() and any(
         isinstance(argument, Tensor) and argument.requires_grad for argument in arguments
     )
+
+
+def frozen(options: Sequence[Any]) -> Iterator[Any]:
+    """Turn the lists among an operator's options into tuples: what a cache of plans needs."""
+    return (tuple(option) if isinstance(option, list) else option for option in options)
 
 
 class Operator(NamedTuple):

@@ -12,17 +12,16 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from attar import _core
-from attar.geometry import Axis
 from attar.nn.bins import plan_adaptive_pool
 from attar.nn.layout import CHANNELS_FIRST
 from attar.nn.pooling import PoolPlan, plan_pool
-from attar.torch.library import Operator, define, differentiates
+from attar.nn.winners import places_of
+from attar.torch.library import Operator, define, differentiates, frozen
 from attar.torch.tensors import channels_last, dense, empty, empty_like, number, volumes
 
 __all__ = ["ADAPTIVE", "SLIDING", "MaxOperators"]
@@ -92,7 +91,7 @@ def _define(
         return plan_of(shape, *options)
 
     def plan(shape: Sequence[int], options: Sequence[Any]) -> PoolPlan:
-        return cached_plan(tuple(shape), *map(_frozen, options))
+        return cached_plan(tuple(shape), *frozen(options))
 
     def pool(x: Tensor, *options: Any) -> Tensor:
         planned = plan(x.shape, options)
@@ -114,7 +113,7 @@ def _define(
 
     def indices(won: Tensor, input_size: Sequence[int], *options: Any) -> Tensor:
         planned = plan(input_size, options)
-        taps_at, first = _places(planned)
+        taps_at, first = places_of(planned)
         places = taps_at[dense(won)]
         places += first
         return torch.from_numpy(places).contiguous()
@@ -201,24 +200,6 @@ def _define(
         ),
     )  # fmt: skip
     return operators
-
-
-def _frozen(option: Any) -> Any:
-    return tuple(option) if isinstance(option, list) else option
-
-
-def _places(plan: PoolPlan) -> tuple[Any, Any]:
-    """Where in a plane each tap lies from its window's first, and each window's first tap."""
-    taps, first = np.zeros((), np.int64), np.zeros((), np.int64)
-    _, sizes, _ = plan.layout.split(plan.in_shape)
-    for axis, size in zip(plan.axes, sizes, strict=True):
-        if isinstance(axis, Axis):
-            begins, steps = np.arange(axis.out) * axis.stride - axis.pad_before, axis.dilation
-        else:
-            begins, steps = np.array(axis.begins), 1
-        taps = np.add.outer(taps * size, np.arange(axis.window) * steps)
-        first = np.add.outer(first * size, begins)
-    return taps.ravel(), first
 
 
 # ------------------------------------------------------------------ the kinds of windows

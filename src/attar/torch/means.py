@@ -19,7 +19,7 @@ from attar import _core, nn
 from attar.nn.bins import plan_adaptive_pool
 from attar.nn.layout import CHANNELS_FIRST
 from attar.nn.pooling import PoolPlan, core_pool, plan_pool
-from attar.torch.library import Operator, define, define_by_definition
+from attar.torch.library import Operator, define, define_by_definition, frozen
 from attar.torch.tensors import channels_last, dense, empty, empty_like, number, volumes
 
 __all__ = ["adaptive_avg_pool", "avg_pool", "lp_pool"]
@@ -55,8 +55,7 @@ def _define(
         return plan_of(shape, *options)
 
     def plan(shape: Sequence[int], options: Sequence[Any]) -> tuple[PoolPlan, _core.Pool, float]:
-        frozen = (tuple(option) if isinstance(option, list) else option for option in options)
-        return cached_plan(tuple(shape), *frozen)
+        return cached_plan(tuple(shape), *frozen(options))
 
     def pool(x: Tensor, *options: Any) -> Tensor:
         planned, kind, divisor = plan(x.shape, options)
