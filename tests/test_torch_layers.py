@@ -43,7 +43,11 @@ POOLS = {
         {"norm_type": 2, "kernel_size": 3, "stride": 2, "ceil_mode": True},
         {"norm_type": float("inf"), "kernel_size": 2, "stride": 2},
     ],
-    "AdaptiveMaxPool": [{"output_size": 3}, {"output_size": 1, "return_indices": True}],
+    "AdaptiveMaxPool": [
+        {"output_size": 3},
+        {"output_size": 1, "return_indices": True},
+        {"output_size": 4, "return_indices": True},
+    ],
     "AdaptiveAvgPool": [{"output_size": 4}, {"output_size": 1}],
 }
 CASES = [

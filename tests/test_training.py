@@ -241,6 +241,16 @@ def test_copies_between_layouts_are_copies(dtype):
                 np.testing.assert_array_equal(back.transpose(axes), given)
 
 
+def test_memory_that_the_core_cannot_address_is_copied_all_the_same():
+    packed = np.zeros(40_000, [("flag", np.uint8), ("value", np.float32)])["value"]
+    source = np.arange(40_000, dtype=np.float32)
+    copy_into(packed, source)
+    np.testing.assert_array_equal(packed, source)
+    back = np.zeros_like(source)
+    copy_into(back, packed)
+    np.testing.assert_array_equal(back, source)
+
+
 @pytest.mark.parametrize("pooling_type", ["AVG", "LP", 3, "max pool"])
 def test_only_maxima_have_winners(pooling_type):
     x, filters = np.zeros((1, 4, 4, 1), np.float32), np.ones((1, 1, 1, 1), np.float32)
