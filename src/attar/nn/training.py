@@ -94,7 +94,8 @@ def extract_with_winners(
     Returns
     -------
     ExtractWithWinners
-        ``output`` as from `extract`. ``winners`` is the cell of each window, ``ky * kw + kx``, as
+        ``output`` as from `extract`, but for what Winograd's kernels round, which more than four
+        channels may take. ``winners`` is the cell of each window, ``ky * kw + kx``, as
         uint8 where that suffices (else uint16 or uint32), or the largest number of its type where
         ReLU left nothing. Without a pool it is ``output`` itself, whose zeros say the same, or
         ``None`` without ReLU either.
