@@ -229,6 +229,77 @@ def test_the_pools_of_torch(ceil, counted):
     assert mean.compute_output_shape(x.shape) == mean(x).shape
 
 
+BLURRED = {"MaxBlurPooling2D": "MaxPooling2D", "AverageBlurPooling2D": "AveragePooling2D"}
+PADDED = arguments(
+    {"pool_size": 3, "strides": 2, "padding": ((1, 1), (1, 0))},
+    {"pool_size": 2, "strides": 3, "padding": ((1, 0), (0, 1)), "ceil_mode": True},
+    {"pool_size": 3, "strides": 2, "ceil_mode": True},
+    {"pool_size": 3, "strides": (6, 5), "padding": ((0, 4), (0, 4))},  # more than any window sees
+)
+
+
+@pytest.mark.parametrize("name", BLURRED)
+@pytest.mark.parametrize("shape", SIZES, ids=str)
+@pytest.mark.parametrize("options", [*POOLS, *PADDED])
+def test_blurred_pools_stand_where_the_pool_stood(name, options, shape):
+    x = numbers(shape)
+    wanted = getattr(layers, BLURRED[name])(**options)(x)
+    kind = getattr(layers, name)
+    assert_close(kind(**options, size=1)(x), wanted, 1e-6)  # a filter of one cell changes nothing
+    for size in (3, (5, 1), 7):
+        assert kind(**options, size=size)(x).shape == wanted.shape
+        assert kind(**options, size=size).compute_output_shape(x.shape) == wanted.shape
+
+
+@pytest.mark.parametrize("size", [3, 5, (3, 7)], ids=str)
+@pytest.mark.parametrize("name", BLURRED)
+@pytest.mark.parametrize(
+    "options",
+    arguments(
+        {"pool_size": 2},
+        {"pool_size": (3, 2), "strides": (2, 3)},
+        {"pool_size": 3, "strides": 2, "padding": "same"},
+        {"pool_size": 3, "strides": 2, "padding": ((1, 1), (1, 0))},
+    ),
+)
+def test_blurred_pools_are_dense_pools_blurred_and_subsampled(options, name, size):
+    x = numbers((2, 16, 19, 3))
+    axes = getattr(layers, BLURRED[name])(**options).windows(x.shape)
+    maximum = name.startswith("Max")
+    sides = [side for axis in reversed(axes) for side in (axis.pad_before, axis.pad_after)]
+    window = tuple(axis.window for axis in axes)
+
+    def dense(values, outside):
+        planes = torch.from_numpy(values).permute(0, 3, 1, 2)
+        padded = torch.nn.functional.pad(planes, sides, value=outside)
+        if maximum:
+            return torch.nn.functional.max_pool2d(padded, window, 1)
+        return torch.nn.functional.avg_pool2d(padded, window, 1)
+
+    maps = dense(x, -np.inf) if maximum else dense(x, 0) / dense(np.ones_like(x), 0)
+    high, wide = np.broadcast_to(size, 2)
+    rows = {1: [1], 3: [1, 2, 1], 5: [1, 4, 6, 4, 1], 7: [1, 6, 15, 20, 15, 6, 1]}
+    filters = np.outer(rows[high], rows[wide]).astype(np.float32)
+    filters = torch.from_numpy(np.tile(filters / filters.sum(), (3, 1, 1, 1)))
+    mirrored = torch.nn.functional.pad(
+        maps, (wide // 2, wide // 2, high // 2, high // 2), mode="reflect"
+    )
+    wanted = torch.nn.functional.conv2d(
+        mirrored, filters, stride=tuple(axis.stride for axis in axes), groups=3
+    )
+    got = getattr(layers, name)(**options, size=size)(x)
+    assert_close(got, wanted.permute(0, 2, 3, 1).numpy(), 1e-5)
+
+
+def test_a_filter_is_no_larger_than_can_be_mirrored():
+    x = numbers((1, 2, 3, 2))
+    whole = layers.MaxPooling2D(2)(x)  # 1 × 1, of maps of 1 × 2
+    assert layers.MaxBlurPooling2D(2, size=1)(x).shape == whole.shape
+    blurred = layers.MaxBlurPooling2D(2, size=7)(x)
+    both = layers.MaxPooling2D(2, 1)(x)  # the second is to the left and to the right of the first
+    assert_close(blurred[:, :, 0], (both[:, :, 0] + both[:, :, 1]) / 2)
+
+
 # ------------------------------------------------------------------ detect
 
 
@@ -396,6 +467,8 @@ EXAMPLES = {
     "Softmax": {"axis": 2},
     "MaxPooling2D": {"pool_size": 3, "strides": 2, "ceil_mode": True},
     "AveragePooling2D": {"pool_size": (3, 2), "padding": "same", "count_include_pad": True},
+    "MaxBlurPooling2D": {"pool_size": 3, "strides": 2, "ceil_mode": True, "size": (5, 1)},
+    "AverageBlurPooling2D": {"pool_size": (3, 2), "padding": "same", "count_include_pad": True},
     "GlobalMaxPooling2D": {"keepdims": True},
     "GlobalAveragePooling2D": {},
     "BatchNormalization": {"epsilon": 0.01, "scale": False},
@@ -410,6 +483,7 @@ EXAMPLES = {
     "Concatenate": {"axis": 1},
     **{name: {} for name in MERGES},
 }
+OF_KERAS = [name for name in EXAMPLES if name not in BLURRED]
 
 
 def test_every_layer_has_an_example():
@@ -438,7 +512,7 @@ def test_a_config_makes_the_same_layer(name):
     assert plain.keys() == config.keys()
 
 
-@pytest.mark.parametrize("name", EXAMPLES)
+@pytest.mark.parametrize("name", OF_KERAS)
 def test_arguments_have_the_names_order_and_defaults_of_keras(name):
     def read(kind):
         found = inspect.signature(kind.__init__).parameters.values()
@@ -461,7 +535,7 @@ def test_arguments_have_the_names_order_and_defaults_of_keras(name):
     getattr(layers, name)(**EXAMPLES[name], **options)  # what concerns training is taken
 
 
-@pytest.mark.parametrize("name", EXAMPLES)
+@pytest.mark.parametrize("name", OF_KERAS)
 def test_default_names_are_those_of_keras(name):
     keras.utils.clear_session()
     options = {
@@ -594,6 +668,11 @@ REFUSED = {
     ),
     "three strides": (lambda: layers.Conv2D(4, 3, (1, 2, 3)), "strides must be one number, 2"),
     "huge kernel": (lambda: layers.Conv2D(4, 2**40), "kernel_size must be at most 2147483647"),
+    "even blur": (
+        lambda: layers.MaxBlurPooling2D(2, size=(3, 4)),
+        "MaxBlurPooling2D: size must be odd, 1 to 7, so that the filter has a middle, got (3, 4)",
+    ),
+    "wide blur": (lambda: layers.AverageBlurPooling2D(2, size=9), "size must be odd, 1 to 7"),
     "padding": (lambda: layers.Conv2D(4, 3, padding="full"), "padding must be 'SAME', 'VALID'"),
     "negative padding": (
         lambda: layers.Conv2D(4, 3, padding=((-1, 0), (0, 0))),

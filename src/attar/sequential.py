@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -16,6 +17,7 @@ from attar.arrays import Array, from_caller, require_float
 from attar.errors import ArgumentError, DTypeError, ShapeError
 from attar.fusion import Plan, Precision
 from attar.graph import INPUT, Graph, Node, name_layers
+from attar.layers.antialias import PoolKind, with_pool
 from attar.layers.arguments import Shape, read_shape, whole_number
 from attar.layers.base import InputLayer, Layer, Symbol
 from attar.nn.fused import FusedConv
@@ -307,19 +309,51 @@ class Sequential:
         >>> {name: map.shape for name, map in maps.items()}
         {'conv2d': (1, 6, 6, 4), 're_lu': (1, 6, 6, 4)}
         """
+        return dict(self._steps("trace", x, until))
+
+    def steps(self, x: Any, *, until: str | None = None) -> Generator[tuple[str, Any], None, None]:
+        """Compute the maps of `trace` one at a time, and keep none that is not needed any more.
+
+        For whoever wants to show how far it is, to stop in between, or to look at the maps of a
+        model too large to keep them all. A layer is computed when its map is asked for.
+
+        Parameters
+        ----------
+        x, until
+            As of `trace`.
+
+        Returns
+        -------
+        generator of (str, array)
+            Name and map, in order. Close it, or leave it, to compute no more. A map must not be
+            written to before the last step: later layers read it.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from attar import Sequential, layers
+        >>> model = Sequential([layers.Conv2D(4, 3), layers.ReLU(), layers.MaxPool2D()])
+        >>> for name, map in model.steps(np.zeros((1, 8, 8, 1), np.float32)):
+        ...     if map.max() == 0:
+        ...         print(name, map.shape)
+        ...         break
+        conv2d (1, 6, 6, 4)
+        """
+        return self._steps("steps", x, until)
+
+    def _steps(
+        self, method: str, x: Any, until: str | None
+    ) -> Generator[tuple[str, Any], None, None]:
         names = self.graph.names()
         if until is not None and until not in names:
             raise ArgumentError(
-                f"Sequential.trace: until must be the name of a layer, one of "
+                f"Sequential.{method}: until must be the name of a layer, one of "
                 f"{', '.join(names)}, got {until!r}"
             )
         array, give_back = self._read(x)
-        maps: list[Array] = []
-        for name, node in zip(names, self.graph, strict=True):
-            maps.append(node.layer.call(*(array if i == INPUT else maps[i] for i in node.inputs)))
-            if name == until:
-                break
-        return {name: give_back(map) for name, map in zip(names, maps, strict=False)}
+        if until is not None:
+            names = names[: names.index(until) + 1]
+        return _compute(self.graph, names, {INPUT: array}, give_back)
 
     def _read(self, x: Any) -> tuple[Array, Any]:
         received, give_back = from_caller("Sequential", "the input", x)
@@ -328,6 +362,46 @@ class Sequential:
             self.graph.build(array.shape)
             self._set_input_shape((None, *array.shape[1:]))
         return array, give_back
+
+    # ------------------------------------------------------------------ other models of it
+
+    def with_pools(self, kind: PoolKind) -> Self:
+        """Return this model with pools of another kind: the same layers, weights and shapes.
+
+        Parameters
+        ----------
+        kind : {"max", "average", "blur"}
+            What `MaxPooling2D`, `AveragePooling2D` and their blurred kinds become. ``"blur"`` keeps
+            what a pool computes and blurs it before the stride: `MaxBlurPooling2D` and
+            `AverageBlurPooling2D`. A pool without a stride then stays as it is, since nothing is
+            left out behind it. Global pools stay.
+
+        Returns
+        -------
+        Sequential
+            Layers have the names that they had. This model stays as it is: memory of weights is
+            shared until one of the two gets others.
+
+        Raises
+        ------
+        ArgumentError (a ValueError)
+
+        Examples
+        --------
+        >>> from attar import Sequential, layers
+        >>> model = Sequential([layers.Input((9, 9, 1)), layers.Conv2D(4, 3), layers.MaxPool2D()])
+        >>> blurred = model.with_pools("blur")
+        >>> blurred.layers, blurred.output_shape == model.output_shape
+        ([<Conv2D 'conv2d'>, <MaxBlurPooling2D 'max_pooling2d'>], True)
+        """
+        # Weights are never written to, only replaced: a shallow copy of a layer is another layer.
+        copies = {
+            id(layer): with_pool("Sequential.with_pools", layer, kind) or copy.copy(layer)
+            for layer in self.graph.layers
+        }
+        nodes = (dataclasses.replace(node, layer=copies[id(node.layer)]) for node in self.graph)
+        graph = dataclasses.replace(self.graph, nodes=tuple(nodes))
+        return type(self)(graph, name=self.name, precision=self.precision)
 
     # ------------------------------------------------------------------ what it is and costs
 
@@ -634,6 +708,24 @@ class Sequential:
         from attar.interchange import safetensors
 
         return cls(safetensors.read(path))
+
+
+def _compute(
+    graph: Graph, names: list[str], maps: dict[int, Array], give_back: Callable[[Array], Any]
+) -> Generator[tuple[str, Any], None, None]:
+    """Compute the first nodes of a graph, as many as there are names.
+
+    `maps` holds those that are still needed, at first the image.
+    """
+    nodes = graph.nodes[: len(names)]
+    last_use = {source: i for i, node in enumerate(nodes) for source in node.inputs}
+    for i, (name, node) in enumerate(zip(names, nodes, strict=True)):
+        maps[i] = node.layer.call(*(maps[source] for source in node.inputs))
+        for source in set(node.inputs):
+            if last_use[source] == i:
+                del maps[source]
+        # No name is given to the map here: it would be kept while the next layer is computed.
+        yield name, give_back(maps[i] if i in last_use else maps.pop(i))
 
 
 def read_model(operation: str, path: str | PathLike[str]) -> Sequential:

@@ -13,6 +13,10 @@ from attar.layers.activations import (
     ReLU,
     Softmax,
 )
+from attar.layers.antialias import (
+    AverageBlurPooling2D,
+    MaxBlurPooling2D,
+)
 from attar.layers.base import (
     Input,
     InputLayer,
@@ -62,6 +66,7 @@ __all__ = [
     "Activation",
     "Add",
     "Average",
+    "AverageBlurPooling2D",
     "AveragePooling2D",
     "AvgPool2D",
     "BatchNormalization",
@@ -80,6 +85,7 @@ __all__ = [
     "InputLayer",
     "Layer",
     "LeakyReLU",
+    "MaxBlurPooling2D",
     "MaxPool2D",
     "MaxPooling2D",
     "Maximum",

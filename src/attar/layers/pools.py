@@ -20,11 +20,12 @@ __all__ = [
     "GlobalMaxPooling2D",
     "MaxPool2D",
     "MaxPooling2D",
+    "WindowPooling2D",
 ]
 
 
-class _Pooling2D(Layer):
-    """A pool with windows: what maximum and mean share."""
+class WindowPooling2D(Layer):
+    """A pool with windows: what maximum and mean share, blurred or not."""
 
     pixelwise = False
     kind: ClassVar[Literal["MAX", "AVG"]]
@@ -81,7 +82,7 @@ class _Pooling2D(Layer):
         }
 
 
-class MaxPooling2D(_Pooling2D):
+class MaxPooling2D(WindowPooling2D):
     """Condense: the maximum of each window.
 
     Parameters
@@ -138,7 +139,7 @@ class MaxPooling2D(_Pooling2D):
         )
 
 
-class AveragePooling2D(_Pooling2D):
+class AveragePooling2D(WindowPooling2D):
     """Condense: the mean of each window.
 
     Parameters
