@@ -1,5 +1,8 @@
 """Models, opened and run in a process of their own."""
 
+import os
+from typing import Self
+
 __all__ = ["MOST_MODEL_BYTES", "Models"]
 
 
@@ -8,6 +11,14 @@ MOST_MODEL_BYTES = 1 << 30  # of an uploaded file
 
 class Models:
     """The models of a run."""
+
+    def __init__(self, path: str | os.PathLike[str] | None = None) -> None:
+        self.path = path
+
+    @classmethod
+    def of(cls, model: object) -> Self:
+        """Take a model of this process."""
+        raise NotImplementedError
 
     def take(self, data: bytes, name: str) -> dict[str, object]:
         """Open the bytes of an ONNX file."""

@@ -71,16 +71,26 @@ class Pictures:
         self._kept_bytes = kept_bytes
         self._lock = threading.Lock()
         self._pictures: OrderedDict[str, Picture] = OrderedDict()
+        self._opening: dict[str, Picture] = {}
 
     def decode(self, data: bytes, name: str) -> Picture:
         """Take in the bytes of a file. Raises ImageError where they are none, or too large."""
         return self.add(decode_image(data, max_pixels=MOST_PIXELS, name=name), name)
 
-    def add(self, pixels: Image, name: str) -> Picture:
-        """Take in an array."""
+    def add(self, pixels: Image, name: str, *, stays: bool = False) -> Picture:
+        """Take in an array; one that `stays` is there as long as the run, whatever comes."""
         digest = hashlib.sha256(repr(pixels.shape).encode())
         digest.update(np.ascontiguousarray(pixels).data)
-        return self._keep(Picture(digest.hexdigest()[:16], name, pixels))
+        picture = Picture(digest.hexdigest()[:16], name, pixels)
+        if stays:
+            pixels.flags.writeable = False
+            self._opening[picture.key] = picture
+            return picture
+        return self._keep(picture)
+
+    def names(self) -> dict[str, str]:
+        """Return what those that stay are called, by key."""
+        return {key: picture.name for key, picture in self._opening.items()}
 
     def _keep(self, picture: Picture) -> Picture:
         picture.pixels.flags.writeable = False
@@ -94,6 +104,8 @@ class Pictures:
         return picture
 
     def __getitem__(self, key: str) -> Picture:
+        if key in self._opening:
+            return self._opening[key]
         with self._lock:
             found = self._pictures.get(key)
             if found is not None:

@@ -55,6 +55,7 @@ export class Connection extends EventTarget {
         if (header.hello) {
           this.#socket = socket;
           this.hello = header.hello;
+          this.#token = header.hello.token; // where we came by invitation, which is taken once
           resolve(header.hello);
         } else {
           this.#hear(header, arrays);

@@ -20,12 +20,10 @@ export function server() {
  */
 export async function connect() {
   const given = new URLSearchParams(location.hash.slice(1)).get("token");
-  if (given) {
-    remember(KEY, given);
-    history.replaceState(null, "", location.pathname + location.search);
-  }
+  if (given) history.replaceState(null, "", location.pathname + location.search);
   open = new Connection(given ?? recall(KEY) ?? "");
   await open.open();
+  remember(KEY, open.token);
 }
 
 /**

@@ -78,7 +78,7 @@ export class PicturePicker extends HTMLElement {
   /** The picture that is chosen. @param {{image: string, name?: string}} picture */
   set chosen({ image, name }) {
     this.#image = image;
-    this.#name = name ?? image;
+    this.#name = name ?? server().hello.names[image] ?? image;
     if (this.isConnected) this.#draw();
   }
 
