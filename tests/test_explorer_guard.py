@@ -1,18 +1,17 @@
 """Attacks on the door of the explorer: by other pages, other names, other programs."""
 
-import http.client
 import socket
 from pathlib import Path
 
 import numpy as np
 import pytest
 from websockets.exceptions import InvalidHandshake
-from websockets.sync.client import connect
 
 from attar.explorer.app import STATIC, State
 from attar.explorer.guard import Guard, Keys
 from attar.explorer.notebook import state_of
 from attar.explorer.server import Server
+from tests.wire import ask, handshake, post, raw, talk
 
 EVIL = "http://evil.example"
 LINK = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
@@ -23,48 +22,6 @@ FRAME = {**LINK, "Sec-Fetch-Dest": "iframe"}
 def server():
     with Server(State(), port=0) as server:
         yield server
-
-
-def ask(server, method="GET", path="/", body=None, **headers):
-    """Send a request as a browser would; headers that are given take the place of the usual."""
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
-    connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
-    usual = {"Host": f"127.0.0.1:{server.port}"}
-    if body is not None:
-        usual["Content-Length"] = str(len(body))
-    for name, value in {**usual, **headers}.items():
-        for each in value if isinstance(value, list) else [value]:
-            if each is not None:
-                connection.putheader(name, each)
-    connection.endheaders(body)
-    answer = connection.getresponse()
-    text = answer.read()
-    connection.close()
-    return answer.status, text.decode(), answer.headers
-
-
-def post(server, path="/pictures", body=b"none", **headers):
-    usual = {"Origin": server.origin, "X-Attar-Token": server.token}
-    return ask(server, "POST", path, body, **{**usual, **headers})
-
-
-def talk(server, **changes):
-    """Open a WebSocket; return what the server says first."""
-    usual = {"origin": server.origin, "subprotocols": ["attar", server.token], "max_size": None}
-    with connect(
-        f"ws://127.0.0.1:{server.port}/talk", proxy=None, **{**usual, **changes}
-    ) as socket_:
-        return socket_.recv(timeout=10)
-
-
-def raw(server, *lines, body=b""):
-    """Send bytes that no client library would; return what comes back until it is closed."""
-    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
-        connection.sendall("\r\n".join([*lines, "Connection: close", "", ""]).encode() + body)
-        found = b""
-        while piece := connection.recv(1 << 16):
-            found += piece
-    return found.decode("latin-1")
 
 
 # ---------------------------------------------------------------- what is let in
@@ -275,19 +232,6 @@ def test_a_token_of_odd_bytes_is_refused_and_not_a_fault(server, caplog):
         connection.sendall("\r\n".join([*lines, "", ""]).encode("utf-8", "surrogateescape"))
         assert connection.recv(64).startswith((b"HTTP/1.1 400", b"HTTP/1.1 403"))
     assert not caplog.records
-
-
-def handshake(server, *, host=None, origin=None, token=None):
-    return [
-        "GET /talk HTTP/1.1",
-        f"Host: {host or f'127.0.0.1:{server.port}'}",
-        f"Origin: {origin or server.origin}",
-        "Upgrade: websocket",
-        "Connection: Upgrade",
-        "Sec-WebSocket-Version: 13",
-        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
-        f"Sec-WebSocket-Protocol: attar, {token or server.token}",
-    ]
 
 
 def test_an_invitation_opens_the_page_once_and_gives_it_the_token():

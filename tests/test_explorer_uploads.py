@@ -18,7 +18,7 @@ from attar.explorer import uploads
 from attar.explorer.app import State
 from attar.explorer.pictures import MOST_BYTES, MOST_PIXELS, Pictures
 from attar.explorer.server import Server
-from tests.test_explorer_guard import post
+from tests.wire import post
 
 
 @pytest.fixture
