@@ -197,7 +197,9 @@ def test_a_kernel_of_numbers_goes_along_to_the_last_digit():
     kernel = np.array([[1 / 3, -2e-7, 5]], np.float32)
     found = attar.extract(np.eye(4, dtype=np.float32), kernel)
     text = state_of(found, None).opening["kernel"]
-    read = np.array([[float(cell) for cell in row.split()] for row in text.split(";")], np.float32)
+    read = np.array(
+        [[float(cell) for cell in row.split(",")] for row in text.split(";")], np.float32
+    )
     assert np.array_equal(read, kernel)
 
 

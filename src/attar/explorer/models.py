@@ -1,6 +1,6 @@
 """Models, opened and run in a process of their own."""
 
-import os
+from pathlib import Path
 from typing import Self
 
 __all__ = ["MOST_MODEL_BYTES", "Models"]
@@ -12,7 +12,7 @@ MOST_MODEL_BYTES = 1 << 30  # of an uploaded file
 class Models:
     """The models of a run."""
 
-    def __init__(self, path: str | os.PathLike[str] | None = None) -> None:
+    def __init__(self, path: str | Path | None = None) -> None:
         self.path = path
 
     @classmethod

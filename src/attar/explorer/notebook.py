@@ -162,7 +162,7 @@ def state_of(image: object, model: object) -> "State":
     if model is None:
         models = Models()
     elif isinstance(model, str | os.PathLike):
-        models = Models(path=model)
+        models = Models(Path(model))
     else:
         models = Models.of(model)
     return State(pictures, models, opening)
@@ -201,7 +201,7 @@ def _options(extraction: "Extraction") -> dict[str, str]:
     if spec.kernel is not None:
         chosen["kernel"] = spec.kernel
     elif kernel.ndim == 2 and max(kernel.shape) <= _MOST_KERNEL:
-        chosen["kernel"] = ";".join(" ".join(map(_number, row)) for row in kernel)
+        chosen["kernel"] = ";".join(",".join(map(_number, row)) for row in kernel)
     if spec.bias is not None and len(spec.bias) == 1:
         chosen["bias"] = _number(spec.bias[0])
     for name in ("conv_stride", "pool_size", "pool_stride"):

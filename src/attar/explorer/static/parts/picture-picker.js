@@ -17,14 +17,14 @@ const t = texts({
     picture: "Picture", own: "Your picture: {name}", open: "Open…", camera: "Camera…",
     hint: "Drop or paste a picture anywhere on the page.",
     take: "Take the picture", live: "Live", stop: "Stop", close: "Close", view: "What the camera sees",
-    refused: "The camera cannot be used: {why}",
+    refused: "The camera cannot be used: {why}", large: "{name} is larger than {most} MB, the most that is taken.",
     coffee: "Coffee", car: "A car", circle: "A circle", dots: "Two dots", noise: "Noise",
   },
   zh: {
     picture: "图片", own: "你的图片：{name}", open: "打开…", camera: "摄像头…",
     hint: "可以把图片拖放或粘贴到页面的任何地方。",
     take: "拍照", live: "实时", stop: "停止", close: "关闭", view: "摄像头画面",
-    refused: "无法使用摄像头：{why}",
+    refused: "无法使用摄像头：{why}", large: "{name} 超过 {most} MB，无法接收。",
     coffee: "咖啡", car: "小汽车", circle: "圆", dots: "两个点", noise: "噪声",
   },
 });
@@ -39,6 +39,9 @@ const ACCEPT = "image/jpeg,image/png,image/webp,image/tiff,image/bmp,image/gif";
  * @returns {Promise<Picture>}
  */
 export async function upload(blob, name) {
+  // The server refuses it too, but the browser would send all of it first.
+  const most = server().hello.most.bytes;
+  if (blob.size > most) throw new Error(t("large", { name, most: Math.floor(most / 1e6) }));
   const response = await server().post("/pictures", blob, { "X-File-Name": encodeURIComponent(name) });
   return response.json();
 }
