@@ -3,6 +3,7 @@
 import pytest
 
 import attar
+from tests.browser import chromium, explore  # noqa: F401  fixtures
 
 
 def pytest_report_header() -> str:

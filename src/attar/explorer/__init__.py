@@ -1,0 +1,1 @@
+"""The explorer: a page in the browser on which every knob is live."""

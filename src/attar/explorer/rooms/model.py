@@ -1,0 +1,7 @@
+"""The room model."""
+
+from attar.explorer.answers import Answerer
+
+__all__ = ["ANSWERS"]
+
+ANSWERS: dict[str, Answerer] = {}

@@ -1,0 +1,63 @@
+/** The address of the page: the room, and everything that was chosen in it. */
+
+/** @typedef {Record<string, string>} Fields */
+
+/** The room that the address names; null where it names none. @returns {string | null} */
+export function room() {
+  return location.pathname.replace(/^\/+|\/+$/g, "") || null;
+}
+
+/** The fields of the address. @returns {Fields} */
+export function fields() {
+  return Object.fromEntries(new URLSearchParams(location.search));
+}
+
+/**
+ * Write fields into the address, in place. What is null goes.
+ *
+ * @param {Record<string, string | number | boolean | null>} changes
+ */
+export function write(changes) {
+  history.replaceState(null, "", address(room() ?? "", { ...fields(), ...changes }));
+}
+
+/**
+ * The address of a room with these fields.
+ *
+ * @param {string} name
+ * @param {Record<string, string | number | boolean | null>} chosen
+ */
+export function address(name, chosen) {
+  const query = new URLSearchParams();
+  for (const [key, value] of Object.entries(chosen)) if (value !== null) query.set(key, String(value));
+  // Commas and colons may stand in a query, and are easier to read so.
+  const text = query.toString().replaceAll("%2C", ",").replaceAll("%3A", ":");
+  return `/${name}${text ? `?${text}` : ""}`;
+}
+
+/**
+ * Read a whole number of the address that lies in a range.
+ *
+ * @param {Fields} from
+ * @param {string} name
+ * @param {number} usual
+ * @param {number} least
+ * @param {number} most
+ */
+export function count(from, name, usual, least, most) {
+  const value = from[name] === undefined ? usual : Number(from[name]);
+  return Number.isInteger(value) && value >= least && value <= most ? value : usual;
+}
+
+/**
+ * Read one of several words of the address.
+ *
+ * @template {string} Word
+ * @param {Fields} from
+ * @param {string} name
+ * @param {readonly Word[]} words the first is the usual one
+ * @returns {Word}
+ */
+export function word(from, name, words) {
+  return words.find((each) => each === from[name]) ?? /** @type {Word} */ (words[0]);
+}

@@ -1,0 +1,5 @@
+/** The room invariance. */
+
+class InvarianceRoom extends HTMLElement {}
+
+customElements.define("invariance-room", InvarianceRoom);

@@ -1,0 +1,5 @@
+/** The room model. */
+
+class ModelRoom extends HTMLElement {}
+
+customElements.define("model-room", ModelRoom);

@@ -1,0 +1,5 @@
+/** The room scores. */
+
+class ScoresRoom extends HTMLElement {}
+
+customElements.define("scores-room", ScoresRoom);
