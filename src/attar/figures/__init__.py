@@ -13,6 +13,7 @@ from attar.figures.contact import contact_sheet
 from attar.figures.maps import feature_maps
 from attar.figures.picture import Picture, write
 from attar.figures.pyramid import pyramid
+from attar.figures.receptive import receptive_field
 from attar.figures.scores import global_pool
 from attar.figures.sequence import stages
 from attar.figures.weights import kernel
@@ -24,6 +25,7 @@ __all__ = [
     "global_pool",
     "kernel",
     "pyramid",
+    "receptive_field",
     "stages",
     "write",
 ]

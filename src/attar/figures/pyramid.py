@@ -98,7 +98,8 @@ def pyramid(
 
     rows = math.ceil(len(maps) / _PER_ROW)
     per_row = math.ceil(len(maps) / rows)
-    grid = grid_of(*maps[0].shape, dpi, min(PANEL_MAX, _WIDTH / per_row - 0.25))
+    height, width = maps[0].shape
+    grid = grid_of(height, width, dpi, min(PANEL_MAX, _WIDTH / per_row - 0.25))
     signed = bool((maps[0] < 0).any())
     shown = [
         shrink_to(each, grid.height, grid.width, "extreme" if signed else "mean") for each in maps
