@@ -21,7 +21,7 @@ DPI = 50
 _AROUND = 2  # pixels around text that may belong to its letters
 _COLOUR = 6  # of 255: how far a colour may be off, where a figure's lines are smoothed
 _SPECKS = 0.001  # the fraction of pixels, ends of lines, that may be off by more than that
-_INK = 0.4, 3.0  # how much ink of a text may be off: of itself, in whole pixels
+_INK = 0.5, 3.0  # how much ink of a text may be off: of itself, in whole pixels
 
 
 def _base():

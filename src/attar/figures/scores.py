@@ -139,11 +139,12 @@ def global_pool(
         score = float(scores[channel])
         pixels = round(longest * min(abs(score) / reach, 1)) if np.isfinite(score) else 0
         negative = score < 0
+        axis = np.full((2 * thick, max(round(dpi / 110), 1), 3), _AXIS, np.uint8)
+        sheet.lay(middle - thick, zero - axis.shape[1], axis)
         if pixels:
             bar = np.full((thick, pixels, 3), _BELOW if negative else _ABOVE, np.uint8)
-            sheet.lay(middle - thick // 2, zero - pixels if negative else zero, bar)
-        axis = np.full((2 * thick, max(round(dpi / 110), 1), 3), _AXIS, np.uint8)
-        sheet.lay(middle - thick, zero, axis)
+            left = zero - axis.shape[1] - pixels if negative else zero
+            sheet.lay(middle - thick // 2, left, bar)
         text = (zero + (-pixels - space // 2 if negative else pixels + space // 2)) / dpi
         sheet.write(
             text, middle / dpi, number(score), SMALL_POINTS,
