@@ -212,31 +212,40 @@ class InvarianceRoom extends HTMLElement {
 
   // ---------------------------------------------------------------- what the server says
 
-  async #ask() {
+  #ask() {
     const state = this.#state;
     const question = drawn(state);
     const key = JSON.stringify(question);
-    try {
-      const asked = server().ask("invariance.maps", { ...question, dy: state.dy, dx: state.dx });
-      if (key !== this.#askedShifts) {
-        this.#askedShifts = key;
-        this.#askShifts(question);
-      }
-      this.#maps = await asked;
+    this.#answered(this.#levels, "invariance.maps", { ...question, dy: state.dy, dx: state.dx }, (reply) => {
+      this.#maps = reply;
       this.#showMaps();
-    } catch (error) {
-      report(error);
-    }
+    });
+    if (key === this.#askedShifts) return; // those of the twin's place are the same
+    this.#askedShifts = key;
+    this.#answered(this.#shiftMap, "invariance.shifts", question, (reply) => {
+      this.#shifts = reply;
+      this.#showShifts();
+    });
   }
 
-  /** @param {Record<string, unknown>} question */
-  async #askShifts(question) {
+  /**
+   * Ask, and let a part show the answer. It is busy until the newest answer is there.
+   *
+   * @param {HTMLElement} part
+   * @param {string} what
+   * @param {Record<string, unknown>} question
+   * @param {(reply: Reply) => void} show
+   */
+  async #answered(part, what, question, show) {
+    const turn = Number(part.dataset["turn"] ?? 0) + 1;
+    part.dataset["turn"] = String(turn);
+    part.setAttribute("aria-busy", "true");
     try {
-      this.#shifts = await server().ask("invariance.shifts", question);
-      this.#showShifts();
+      show(await server().ask(what, question));
     } catch (error) {
       report(error);
     }
+    if (part.dataset["turn"] === String(turn)) part.setAttribute("aria-busy", "false");
   }
 
   /** Fit everything that needs no answer. */
