@@ -176,6 +176,12 @@ def test_what_is_left_of_two_dots_is_what_the_experiment_finds(pool):
             assert words[found[0]] == expected.left[distance - 1][alignment]
 
 
+def test_a_peak_across_the_ends_is_one():
+    dots = {"shape": "dots", "distance": 1, "x": 32}  # in the last column, and in the first
+    assert levels(**dots, border="circular")[0]["left"][0] == "peak"
+    assert levels(**dots, border="zero")[0]["left"][0] == "one"
+
+
 def test_the_relative_difference_and_the_levels_that_are_drawn():
     reply = answer("maps", shape="car", pool="average", dy=0.5, dx=-3)
     car = np.rint(features.car(64).astype(np.float64) * 256) / 256
@@ -196,6 +202,7 @@ def test_what_leaves_a_real_border_is_gone_and_comes_back_over_a_circular_one():
     lost = answer("maps", shape="dot", dx=40)
     assert not lost.arrays["twin_0"].any()
     assert lost.fields["levels"][0]["change"] == 1
+    assert lost.fields["levels"][0]["moved"] is None
     back = answer("maps", shape="dot", dx=40, border="circular").arrays["values_0"][1]
     assert np.argwhere(back).tolist() == [[31, (31 + 40) % 64]]
 

@@ -17,7 +17,7 @@ import { knobs } from "./invariance/knobs.js";
 import { move, pooledLevels } from "./invariance/levels.js";
 import { drawingPad } from "./invariance/pad.js";
 import { shiftMap } from "./invariance/shift-map.js";
-import { COUNTS, TOOLS, drawn, farthest, read, resized, write } from "./invariance/state.js";
+import { COUNTS, TOOLS, drawn, farthest, read, resized, usual, write } from "./invariance/state.js";
 import { steps } from "./invariance/tour.js";
 
 /** @typedef {import("./invariance/state.js").State} State */
@@ -28,7 +28,7 @@ const WRITE_AFTER = 200; // ms; browsers refuse addresses that change with every
 
 class InvarianceRoom extends HTMLElement {
   /** @type {State} */
-  #state = read();
+  #state = usual();
   #pad = drawingPad();
   #levels = pooledLevels();
   #shiftMap = shiftMap();
@@ -49,7 +49,7 @@ class InvarianceRoom extends HTMLElement {
   #counts = h("div", { class: "stack", id: "counts" });
 
   connectedCallback() {
-    // Made anew for another language: the address may have been written since.
+    // Not before: the room that this one replaces may have had to write the address yet.
     this.#state = read();
     this.#listen();
     this.#build();
@@ -274,7 +274,7 @@ class InvarianceRoom extends HTMLElement {
   #conclusion(levels, sameFrom) {
     const last = levels.length - 1;
     const dots = levels.map(({ left }) => left[0]);
-    const merged = dots.findIndex((left) => left !== "two");
+    const merged = dots.lastIndexOf("two") + 1;
     /** @type {string[]} */
     const said = [];
     if (sameFrom === 0) said.push(t(levels[0]?.strongest[0] ? "all-same" : "all-blank"));
@@ -282,10 +282,10 @@ class InvarianceRoom extends HTMLElement {
     else if (sameFrom !== null) said.push(t(sameFrom === 1 ? "all-from-one" : "all-from", { n: sameFrom }));
     else said.push(levels.every(({ moved }) => moved) ? t("all-moved") : t("all-differ", { n: last }));
     if (this.#state.shape === "dots" && dots[0] !== undefined) {
-      if (merged < 0) said.push(t("dots-two"));
+      if (merged > last) said.push(t("dots-two"));
       else said.push(t(dots[merged] === "nothing" ? "dots-nothing" : "dots-one", { n: merged }));
     }
-    return said.join(" ");
+    return said.join(t("between"));
   }
 
   #showShifts() {
