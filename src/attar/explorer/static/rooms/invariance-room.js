@@ -24,7 +24,6 @@ import { steps } from "./invariance/tour.js";
 /** @typedef {import("./invariance/levels.js").Level} Level */
 /** @typedef {import("../base/connection.js").Reply} Reply */
 
-const WRITE_AFTER = 200; // ms; browsers refuse addresses that change with every move of a mouse
 
 class InvarianceRoom extends HTMLElement {
   /** @type {State} */
@@ -38,7 +37,6 @@ class InvarianceRoom extends HTMLElement {
   /** @type {Reply | null} */
   #shifts = null;
   #askedShifts = "";
-  #writing = 0;
   #knobs = knobs(this.#state, (changes) => this.#change(changes));
   #tools = h("div");
   #padHint = h("p", { class: "hint", id: "pad-help" });
@@ -49,17 +47,12 @@ class InvarianceRoom extends HTMLElement {
   #counts = h("div", { class: "stack", id: "counts" });
 
   connectedCallback() {
-    // Not before: the room that this one replaces may have had to write the address yet.
     this.#state = read();
     this.#listen();
     this.#build();
     this.#ask();
     const at = Number(address.fields()["tour"]);
     if (Number.isInteger(at) && at >= 1) this.#startTour(at - 1, this.#chosen());
-  }
-
-  disconnectedCallback() {
-    if (this.#writing) this.#write();
   }
 
   #listen() {
@@ -135,8 +128,7 @@ class InvarianceRoom extends HTMLElement {
     if (this.#state.count !== before.count) this.#showShifts();
     this.#fit();
     this.#ask();
-    clearTimeout(this.#writing);
-    this.#writing = setTimeout(() => this.#write(), WRITE_AFTER);
+    write(this.#state);
   }
 
   /** Set up the room for a step of the tour. @param {State} state */
@@ -149,7 +141,7 @@ class InvarianceRoom extends HTMLElement {
     this.#showShifts();
     this.#fit();
     this.#ask();
-    this.#write();
+    write(this.#state);
   }
 
   #rebuildKnobs() {
@@ -186,13 +178,6 @@ class InvarianceRoom extends HTMLElement {
       if (Number(values.data[i]) > 0.5) bitmap.set(Math.floor(i / size) - y, (i % size) - x, true);
     }
     return bitmap;
-  }
-
-  #write() {
-    clearTimeout(this.#writing);
-    this.#writing = 0;
-    // It may be another room by now.
-    if (address.room() === "invariance") write(this.#state);
   }
 
   /** Whether the address says more than a step of the tour. */
