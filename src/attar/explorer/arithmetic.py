@@ -4,6 +4,7 @@ Only the piece of the image behind the pixel is computed anew: attar promises th
 patch in an image changes no bit of an answer, so these are the numbers that the maps hold.
 """
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -150,7 +151,7 @@ def explain(pixels: Array, chosen: dict[str, Any], stage: str, cell: Cell) -> Ar
     )
 
 
-def axes_of(pixels: Array, chosen: dict[str, Any]) -> tuple[tuple[Axis, ...], tuple[Axis, ...]]:
+def axes_of(pixels: Array, chosen: Mapping[str, Any]) -> tuple[tuple[Axis, ...], tuple[Axis, ...]]:
     """Return the windows of the kernel and of the pool, vertical and horizontal."""
     filters = conv_axes(
         "extract",

@@ -23,6 +23,7 @@ MOST_SIDE = 11
 _MOST_WEIGHT = 1e6  # so that every number of the page stays finite in float32
 _MOST_SEED = 1_000_000
 _MOST_STD = 100.0
+_MOST_LINE = 60  # characters of rows in a program before each has a line of its own
 # Nothing else reaches the parser, which would read a file of the name.
 _ROWS = re.compile(r"[-+0-9.eE,;\s]+")
 _RECIPE = re.compile(r"(gaussian|random):(\d{1,2}):(\d{1,7}(?:\.\d{1,6})?)")
@@ -122,7 +123,7 @@ def name_of(weights: Kernel) -> str | None:
 
 
 def code_of(text: str) -> str:
-    """Return the Python expression of a kernel, on one line, for a program that imports attar.
+    """Return the Python expression of a kernel, for a program that imports attar.
 
     Examples
     --------
@@ -135,7 +136,13 @@ def code_of(text: str) -> str:
         kind, size, number = recipe
         return f"attar.kernels.{kind}({size}, {'seed=' * (kind == 'random')}{float(number):g})"
     name = name_of(weights)
-    return f"attar.kernels.{name}" if name else repr(rows_of(weights))
+    if name:
+        return f"attar.kernels.{name}"
+    rows = rows_of(weights)
+    one_line = repr(rows)
+    if len(one_line) <= _MOST_LINE:
+        return one_line
+    return "[\n" + "".join(f"        {row},\n" for row in rows) + "    ]"
 
 
 # ---------------------------------------------------------------- what buttons do

@@ -1,5 +1,6 @@
 """Programs that make what the page shows: attar's, and Keras'."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -45,7 +46,7 @@ def python_program(picture: Picture, gray: bool, kernel: str, chosen: Mapping[st
     kernel_code = code_of(kernel)
     arguments = ["image", _as_name(kernel_code) or kernel_code]
     arguments += [
-        f"{name}={chosen[name]!r}" for name, usual in _USUAL.items() if chosen[name] != usual
+        f"{name}={_text(chosen[name])}" for name, usual in _USUAL.items() if chosen[name] != usual
     ]
     if chosen["pool_stride"] != chosen["pool_size"]:
         arguments.append(f"pool_stride={chosen['pool_stride']}")
@@ -66,8 +67,8 @@ def keras_program(picture: Picture, gray: bool, kernel: str, chosen: Mapping[str
     """
     channels = 1 if gray or picture.pixels.ndim == 2 else picture.pixels.shape[2]
     padding, activation = chosen["conv_padding"], chosen["activation"]
-    step = f"strides={chosen['conv_stride']}, padding={padding!r}"
-    active = "" if activation == "none" else f", activation={activation!r}"
+    step = f"strides={chosen['conv_stride']}, padding={_text(padding)}"
+    active = "" if activation == "none" else f", activation={_text(activation)}"
     layers = [f"keras.layers.Conv2D(1, kernel.shape, {step}{active})", *_pool(picture, chosen)]
     stacked = "".join(f"        {layer},\n" for layer in layers)
     modules = ["attar", "attar.keras"] if "attar.keras" in stacked else ["attar"]
@@ -101,7 +102,12 @@ def _pool(picture: Picture, chosen: Mapping[str, Any]) -> list[str]:
         if any(axis.pad_before + axis.pad_after > 0 for axis in axes):
             # On PyTorch, Keras' own layer averages repeated border pixels where the padding is.
             home = "attar.keras"
-    return [f"{home}.{_POOLS[chosen['pool']]}({size}, strides={stride}, padding={padding!r})"]
+    return [f"{home}.{_POOLS[chosen['pool']]}({size}, strides={stride}, padding={_text(padding)})"]
+
+
+def _text(value: object) -> str:
+    """Return a value as people write it: texts in double quotes."""
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
 
 
 def _as_name(code: str) -> str | None:
@@ -118,7 +124,7 @@ def _imports(picture: Picture, modules: list[str]) -> str:
 
 
 def _image(picture: Picture, gray: bool) -> str:
-    code = _SAMPLES.get(picture.key, repr(picture.name))
+    code = _SAMPLES.get(picture.key, _text(picture.name))
     if picture.key not in _SAMPLES or picture.key == "coffee":
         turned = ', color="gray"' if gray and picture.pixels.ndim == 3 else ""
         code = f"attar.read_image({code}{turned})"
