@@ -1,4 +1,4 @@
-"""The room Extract: what the server answers, and what the page makes of it."""
+"""The room Extract: what the server answers."""
 
 import itertools
 import json

@@ -21,6 +21,7 @@ __all__ = ["ANSWERS", "Wish", "wish_of"]
 _MOST_TEXT = 4000  # of a kernel: 121 weights with all their digits
 _MOST_BIAS = 1e6
 _MOST_STEP = 64  # of a window or a stride
+_MOST_PLACE = 1 << 24
 _LUMA = np.array([0.299, 0.587, 0.114])  # as attar.read_image(…, color="gray") weighs colours
 
 
@@ -134,8 +135,11 @@ def probe(asked: Asked, context: Context) -> Reply:
     if stage == "strongest":
         stage, cell = "condense", strongest(pixels, wish.chosen)
     else:
-        most = max(pixels.shape[:2]) - 1
-        cell = at.count("row", least=0, most=most), at.count("column", least=0, most=most)
+        # A place that is held on to may lie outside once a knob made the maps smaller.
+        cell = (
+            at.count("row", least=0, most=_MOST_PLACE),
+            at.count("column", least=0, most=_MOST_PLACE),
+        )
     found = explain(pixels, wish.chosen, stage, cell)
     numbers = (found.total, wish.chosen["bias"], found.filter, found.detect, found.condense)
     fields = {

@@ -36,6 +36,8 @@ export class KernelGrid extends HTMLElement {
   #at = { row: 0, column: 0 };
   /** @type {{x: number, y: number, from: number, step: number, moved: boolean} | null} */
   #drag = null;
+  /** @type {HTMLInputElement | null} the field that is being written in, which is left as it is */
+  #written = null;
   #label = h("label");
   #field = h("input", { type: "number", name: "weight", step: "any" });
   #grid = h("div", { class: "kernel-cells", role: "grid" });
@@ -45,8 +47,10 @@ export class KernelGrid extends HTMLElement {
     this.#label.setAttribute("for", id);
     this.#field.id = id;
     this.#field.oninput = () => {
-      if (this.#field.value !== "") this.#set(this.#at, Number(this.#field.value), this.#field);
+      this.#written = this.#field;
+      if (this.#field.value !== "") this.#set(this.#at, Number(this.#field.value));
     };
+    this.#field.onblur = () => this.#rest();
     this.#grid.onkeydown = (event) => this.#key(event);
     this.#grid.onpaste = (event) => this.#paste(event);
     this.replaceChildren(
@@ -100,10 +104,11 @@ export class KernelGrid extends HTMLElement {
         cell.value = String(this.#weight(place));
         cell.select();
       },
-      onblur: () => this.#show(),
+      onblur: () => this.#rest(),
       oninput: () => {
+        this.#written = cell;
         const value = Number(cell.value.trim().replace("−", "-").replace(",", "."));
-        if (cell.value.trim() !== "" && Number.isFinite(value)) this.#set(place, value, cell);
+        if (cell.value.trim() !== "" && Number.isFinite(value)) this.#set(place, value);
       },
       onpointerdown: (/** @type {PointerEvent} */ event) => this.#press(event, cell, place),
       onpointermove: (/** @type {PointerEvent} */ event) => this.#move(event, cell, place),
@@ -120,17 +125,19 @@ export class KernelGrid extends HTMLElement {
     return this.#rows[row]?.[column] ?? 0;
   }
 
-  /**
-   * @param {Place} place
-   * @param {number} value
-   * @param {HTMLInputElement | null} source where it was written, which is left as it is
-   */
-  #set(place, value, source = null) {
+  /** Nothing is being written any more. */
+  #rest() {
+    this.#written = null;
+    this.#show();
+  }
+
+  /** @param {Place} place @param {number} value */
+  #set(place, value) {
     const weight = Math.min(Math.max(value, -MOST), MOST) + 0; // no -0
     const row = this.#rows[place.row];
     if (!row || row[place.column] === weight) return;
     row[place.column] = weight;
-    this.#show(source);
+    this.#show();
     this.dispatchEvent(new CustomEvent("edit", { detail: this.#rows.map((each) => [...each]) }));
   }
 
@@ -145,22 +152,21 @@ export class KernelGrid extends HTMLElement {
     return Number((Math.round(value / step) * step).toPrecision(12));
   }
 
-  /** Write every cell. @param {HTMLInputElement | null} [source] a field that is being written in */
-  #show(source = null) {
+  #show() {
     const largest = Math.max(...this.#rows.flat().map(Math.abs)) || 1;
-    const digits = (this.#rows[0]?.length ?? 1) > 5 ? 2 : 3;
+    const columns = this.#rows[0]?.length ?? 1;
     this.#cells.forEach((cells, i) => cells.forEach((cell, j) => {
       const weight = this.#weight({ row: i, column: j });
       const { colour, ink } = swatch("signed", 128 + Math.round((127 * weight) / largest));
       cell.style.setProperty("background-color", colour);
       cell.style.setProperty("color", ink);
       cell.tabIndex = i === this.#at.row && j === this.#at.column ? 0 : -1;
-      if (cell === source) return;
-      cell.value = cell === document.activeElement ? String(weight) : number(weight, digits);
+      if (cell === this.#written) return;
+      cell.value = cell === document.activeElement ? String(weight) : short(weight, columns);
     }));
     this.#label.textContent = t("cell", { row: this.#at.row + 1, column: this.#at.column + 1 });
     this.#field.step = String(this.#step());
-    if (this.#field !== source) this.#field.value = String(this.#weight(this.#at));
+    if (this.#field !== this.#written) this.#field.value = String(this.#weight(this.#at));
   }
 
   // ---------------------------------------------------------------- mouse and finger
@@ -181,6 +187,7 @@ export class KernelGrid extends HTMLElement {
     if (!steps && !this.#drag.moved) return;
     if (!this.#drag.moved) {
       this.#drag.moved = true;
+      this.#written = null;
       cell.focus({ preventScroll: true });
     }
     this.#set(place, this.#rounded(from + steps * step, step));
@@ -204,6 +211,7 @@ export class KernelGrid extends HTMLElement {
     if (event.altKey || event.ctrlKey || event.metaKey) return;
     if (up && (event.shiftKey || !arrow)) {
       const step = this.#step();
+      this.#written = null;
       this.#set(this.#at, this.#rounded(this.#weight(this.#at) + up * step, step));
     } else if (arrow) {
       this.#cells[row + Number(arrow[0])]?.[column + Number(arrow[1])]?.focus();
@@ -222,6 +230,14 @@ export class KernelGrid extends HTMLElement {
     event.preventDefault();
     this.dispatchEvent(new CustomEvent("text", { detail: text }));
   }
+}
+
+/** A weight as it fits into a cell; where it does not, its colour has to say it. @param {number} weight @param {number} columns */
+function short(weight, columns) {
+  if (columns <= 7) return number(weight, columns > 5 ? 2 : 3);
+  const text = number(weight, 1).replace(/^(−?)0\./, "$1.");
+  // A point is half as wide as a digit.
+  return text.length - (text.includes(".") ? 0.5 : 0) > (columns > 9 ? 3.5 : 4.5) ? "" : text;
 }
 
 customElements.define("kernel-grid", KernelGrid);

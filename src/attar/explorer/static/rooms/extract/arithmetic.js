@@ -99,25 +99,20 @@ export class ArithmeticCard {
     const active = (/** @type {number} */ value) => swatch("active", Math.round((255 * Math.max(value, 0)) / largest(window)));
 
     this.#where.textContent = t("sum-where", place);
+    const condensing = choices.pool === "none" ? "no-activation" : choices.pool === "max" ? "max-of" : "average-of";
     this.#steps.replaceChildren(
       grid(t(colour ? "patch-color" : "patch"), patch, gray, { outside }),
-      operator("×"),
-      grid(t("weights"), kernel, signed(kernel)),
-      operator("="),
-      grid(t("products"), products, signed(products), { outside }),
-      operator("→"),
-      h("dl", { class: "sum-chain digits" },
-        step(t("sum"), sum), step(t("plus-bias", { bias: number(bias) }), filter, t("is-filter")),
-        step(t(choices.activation === "relu" ? "and-relu" : "no-activation"), detect, t("is-detect"))),
+      after("×", grid(t("weights"), kernel, signed(kernel))),
+      after("=", grid(t("products"), products, signed(products), { outside })),
+      after("→", h("dl", { class: "sum-chain digits" },
+        line(t("sum"), sum), line(t("plus-bias", { bias: number(bias) }), filter, t("is-filter")),
+        line(t(choices.activation === "relu" ? "and-relu" : "no-activation"), detect, t("is-detect")))),
       ...(condensed ? [
-        operator("→"),
-        grid(t("window"), window, choices.activation === "none" ? signed(window) : active, {
+        after("→", grid(t("window"), window, choices.activation === "none" ? signed(window) : active, {
           chosen: (i, j) => winner && i + fields.window.top === winner[0] && j + fields.window.left === winner[1],
           cursor: (i, j) => i + fields.window.top === cell[0] && j + fields.window.left === cell[1],
-        }),
-        operator("→"),
-        h("dl", { class: "sum-chain digits" },
-          step(t(choices.pool === "none" ? "no-activation" : choices.pool === "max" ? "max-of" : "average-of"), condense, t("is-condense"))),
+        })),
+        after("→", h("dl", { class: "sum-chain digits" }, line(t(condensing), condense, t("is-condense")))),
       ] : []),
     );
     const dead = condensed && choices.pool !== "none" && window.data.every((value) => value === 0);
@@ -135,13 +130,13 @@ export class ArithmeticCard {
   }
 }
 
-/** @param {string} sign */
-function operator(sign) {
-  return h("span", { class: "sum-operator", "aria-hidden": true }, sign);
+/** A step of the calculation, behind its sign. @param {string} sign @param {HTMLElement} what */
+function after(sign, what) {
+  return h("div", { class: "sum-step" }, h("span", { class: "sum-operator", "aria-hidden": true }, sign), what);
 }
 
 /** A line of the chain. @param {string} what @param {number} value @param {string} [name] of the map that holds it */
-function step(what, value, name) {
+function line(what, value, name) {
   return h("div", {}, h("dt", {}, what), h("dd", {}, name ? h("span", { class: "muted" }, `${name} `) : null, number(value, 5)));
 }
 
