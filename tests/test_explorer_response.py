@@ -6,7 +6,7 @@ import pytest
 from attar.explorer.app import State
 
 EDITS = 21
-# Medians that are aimed at on two cores that do nothing else, in ms. A test run shares its cores with others.
+# The goals are those of two cores that do nothing else; a test run shares its cores with others.
 SPARE = 3
 
 # Sets a cell as a person who types does, and waits until the next picture of the screen after the

@@ -1,6 +1,8 @@
 """Extract: filter, detect, condense one picture, with every knob."""
 
+import dataclasses
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +17,7 @@ from attar.explorer.pictures import Picture, Pictures
 from attar.explorer.recipes import keras_program, python_program
 from attar.explorer.views import shown, view_of
 from attar.extraction import Extraction, extract
+from attar.stats import ExtractionStats, measure, measure_map
 
 __all__ = ["ANSWERS", "Wish", "wish_of"]
 
@@ -94,6 +97,16 @@ def _extraction(wish: Wish, context: Context) -> Extraction:
     return found
 
 
+def _stats(found: Extraction, context: Context) -> ExtractionStats:
+    """Return the numbers of an extraction; those of the image are measured once."""
+    if context.kept.get("measured") != context.kept["source"]:
+        context.kept["image_stats"] = measure_map(found.image)
+        context.kept["measured"] = context.kept["source"]
+    # In the place of the image stands a map that is measured anyway.
+    numbers = measure(found.condense, found.filter, found.detect, found.condense)
+    return dataclasses.replace(numbers, image=context.kept["image_stats"])
+
+
 def maps(asked: Asked, context: Context) -> Reply:
     """Answer with the panels as a view shows them, and the numbers of the extraction."""
     wish = wish_of(asked, context.pictures)
@@ -112,14 +125,20 @@ def maps(asked: Asked, context: Context) -> Reply:
     if asked.flag("image_known"):  # it changes with the picture and the view alone
         del panels["image"]
     facts, arrays = {}, {}
-    for name, (scale, reach) in panels.items():
-        values = getattr(found, name)
-        flat = values[..., 0] if values.ndim == 3 and values.shape[2] == 1 else values
-        arrays[name], facts[name] = shown(flat, view, scale, reach)
+    # Most of the time of an answer goes into reducing large maps, for which NumPy frees the lock.
+    with ThreadPoolExecutor(len(panels) + 1) as pool:
+        numbers = pool.submit(_stats, found, context)
+        drawn = {}
+        for name, (scale, reach) in panels.items():
+            values = getattr(found, name)
+            flat = values[..., 0] if values.ndim == 3 and values.shape[2] == 1 else values
+            drawn[name] = pool.submit(shown, flat, view, scale, reach)
+        for name, panel in drawn.items():
+            arrays[name], facts[name] = panel.result()
     kernel = wish.chosen["kernel"]
     fields = {
         "maps": facts,
-        "stats": found.stats.as_dict(),
+        "stats": numbers.result().as_dict(),
         "kernel": {"rows": rows_of(kernel), "name": name_of(kernel)},
         "color": wish.picture.pixels.ndim == 3,
     }

@@ -195,10 +195,11 @@ class ExtractRoom extends HTMLElement {
       // While a person edits, the grid is ahead of the answers.
       if (choices.kernel === this.choices.kernel) this.#kernel.show(reply.fields.kernel);
       this.#probe();
-      requestAnimationFrame(() => {
+      // A task of the next frame runs once that frame is on its way to the screen.
+      requestAnimationFrame(() => setTimeout(() => {
         this.dataset["painted"] = String(number);
         this.dispatchEvent(new CustomEvent("painted", { detail: number }));
-      });
+      }));
     } catch (error) {
       report(error);
     }
