@@ -84,6 +84,7 @@ export class KernelGrid extends HTMLElement {
     this.#at = { row: Math.min(this.#at.row, height - 1), column: Math.min(this.#at.column, width - 1) };
     this.#cells = this.#rows.map((row, i) => row.map((_, j) => this.#cell({ row: i, column: j })));
     this.#grid.style.setProperty("--columns", String(width));
+    this.#grid.classList.toggle("middling", width > 4 && width <= 7);
     this.#grid.classList.toggle("small", width > 7);
     this.#grid.setAttribute("aria-label", t("grid", { height, width }));
     this.#grid.replaceChildren(...this.#cells.map((row) =>
@@ -234,10 +235,11 @@ export class KernelGrid extends HTMLElement {
 
 /** A weight as it fits into a cell; where it does not, its colour has to say it. @param {number} weight @param {number} columns */
 function short(weight, columns) {
-  if (columns <= 7) return number(weight, columns > 5 ? 2 : 3);
-  const text = number(weight, 1).replace(/^(−?)0\./, "$1.");
+  const text = number(weight, columns > 7 ? 1 : columns > 5 ? 2 : 3);
+  const shorter = columns > 5 ? text.replace(/^(−?)0\./, "$1.") : text;
   // A point is half as wide as a digit.
-  return text.length - (text.includes(".") ? 0.5 : 0) > (columns > 9 ? 3.5 : 4.5) ? "" : text;
+  const width = shorter.length - (shorter.includes(".") ? 0.5 : 0);
+  return width > (columns > 9 ? 3.5 : columns > 7 ? 4.5 : columns > 5 ? 5 : 6.5) ? "" : shorter;
 }
 
 customElements.define("kernel-grid", KernelGrid);

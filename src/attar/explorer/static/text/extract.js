@@ -33,6 +33,7 @@ export const t = texts({
     "numbers-card": "Dead space and intensification", "dead-of": "Dead space of {stage}", "active-of": "Active pixels of {stage}",
     stage: "Map", "active-part": "Active",
     intensification: "Intensification", intensified: "A pixel of Condense is {times} times as likely to hold a feature as a pixel of Detect.",
+    "as-likely": "A pixel of Condense is as likely to hold a feature as a pixel of Detect.",
     "not-intensified": "Nothing is active, so there is nothing to intensify.", times: "× {times}",
     // Arithmetic
     "sum-card": "How this number came about",
@@ -81,6 +82,7 @@ export const t = texts({
     "numbers-card": "死区与增强", "dead-of": "{stage}的死区", "active-of": "{stage}的激活像素",
     stage: "特征图", "active-part": "激活",
     intensification: "增强", intensified: "压缩图的一个像素含有特征的可能性，是检测图的 {times} 倍。",
+    "as-likely": "压缩图的一个像素含有特征的可能性，与检测图的一样。",
     "not-intensified": "没有激活的像素，也就谈不上增强。", times: "× {times}",
     "sum-card": "这个数是怎么来的",
     "sum-hint": "指向任意一幅图的像素，就能看到它背后的数。点击或按回车可以固定。",

@@ -117,12 +117,13 @@ export class KernelCard {
           : numberField({ label: t("seed"), name: "seed", min: 0, max: 1e6, value, oninput: number }),
       );
     } else {
-      const resize = (/** @type {Record<string, number>} */ to) => {
-        const rows = this.#grid.rows;
-        this.#edit("resize", { height: rows.length, width: rows[0]?.length, ...to });
+      // Both as they are written: the answer to a change of one may still be on its way.
+      const resize = () => {
+        const [to = height, across = width] = Array.from(this.#sizes.querySelectorAll("input"), (field) => Number(field.value));
+        this.#edit("resize", { height: to, width: across });
       };
       this.#sizes.replaceChildren(
-        side("height", height, (to) => resize({ height: to })), side("width", width, (to) => resize({ width: to })),
+        side("height", height, resize), side("width", width, resize),
       );
     }
   }

@@ -141,7 +141,7 @@ export class NumbersCard {
     }));
     const times = stats.intensification === null ? null : number(stats.intensification);
     this.#times.textContent = times === null ? "–" : t("times", { times });
-    this.#said.textContent = times === null ? t("not-intensified") : t("intensified", { times });
+    this.#said.textContent = times === null ? t("not-intensified") : t(times === "1" ? "as-likely" : "intensified", { times });
   }
 }
 

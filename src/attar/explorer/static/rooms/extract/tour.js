@@ -21,11 +21,11 @@ const STEPS = [
 
 const EN = [
   ["A picture is a table of numbers",
-    "Each pixel is a number from 0 (black) to 1 (white); this picture has three of them, for red, green and blue. A convnet looks for features in these numbers: an edge, a corner, a texture.\n\nIt does so in three steps, from left to right: filter, detect, condense."],
+    "Each pixel is a number from 0 (black) to 1 (white); in a colour picture there are three of them, for red, green and blue. A convnet looks for features in these numbers: an edge, a corner, a texture.\n\nIt does so in three steps, from left to right: filter, detect, condense."],
   ["Filter: ask one question everywhere",
     "The kernel is a small table of weights. It is laid over every patch of the picture, weights and pixels are multiplied, and the products are added up. This one asks: is the middle brighter than what is around it?\n\nRed patches answer yes, blue ones the opposite. On the card below you see the sum for one place, number by number."],
   ["Detect: keep the yes",
-    "ReLU turns every number below 0 into 0 and leaves the others alone. What is left says where the feature is, and how strongly.\n\nMost of the map is now exactly 0. Such pixels are dead space: they take part in everything that follows and say nothing."],
+    "ReLU turns every number below 0 into 0 and leaves the others alone. What is left says where the feature is, and how strongly.\n\nThe bar below the map tells how much of it is now exactly 0. Such pixels are dead space: they take part in everything that follows and say nothing."],
   ["Condense: keep the strongest",
     "A window of 2 × 2 pixels goes over the map, and only the largest number of each window stays. The map shrinks to half its height and width, and the feature is still there.\n\nThe marks show one window, its winner, and the part of the picture that this one number has seen."],
   ["Features become denser",
@@ -42,11 +42,11 @@ const EN = [
 
 const ZH = [
   ["图片就是一张数表",
-    "每个像素都是一个数，从 0（黑）到 1（白）；这张图的每个像素有三个数，分别代表红、绿、蓝。卷积网络就在这些数里寻找特征：一条边、一个角、一种纹理。\n\n它分三步来做，从左到右：滤波、检测、压缩。"],
+    "每个像素都是一个数，从 0（黑）到 1（白）；彩色图片的每个像素有三个数，分别代表红、绿、蓝。卷积网络就在这些数里寻找特征：一条边、一个角、一种纹理。\n\n它分三步来做，从左到右：滤波、检测、压缩。"],
   ["滤波：到处问同一个问题",
     "卷积核是一张小小的权重表。把它盖在图片的每个图块上，权重与像素相乘，再把乘积加起来。这个卷积核问的是：中间比周围更亮吗？\n\n红色的地方回答“是”，蓝色的地方正相反。下面的卡片逐个数字地列出了其中一处的算式。"],
   ["检测：只留下“是”",
-    "ReLU 把小于 0 的数都变成 0，其余不变。剩下的数说明特征在哪里、有多强。\n\n现在图上大部分都恰好是 0。这样的像素就是死区：后面的每一步计算都要带上它们，它们却什么也没说。"],
+    "ReLU 把小于 0 的数都变成 0，其余不变。剩下的数说明特征在哪里、有多强。\n\n图下方的条形说明有多少像素现在恰好是 0。这样的像素就是死区：后面的每一步计算都要带上它们，它们却什么也没说。"],
   ["压缩：只留下最强的",
     "一个 2 × 2 的窗口扫过检测图，每个窗口只留下最大的数。图的高和宽都减半，特征却还在。\n\n标记显示了其中一个窗口、窗口里的胜者，以及这个数在原图上看到的范围。"],
   ["特征变得更密",
