@@ -86,13 +86,17 @@ def assert_painted(page, found, signed="RdBu_r", active="magma"):
         assert differs(panel(page, stage), values, scale, reach, table) == 0, stage
 
 
+def assert_image_painted(page, pixels):
+    image = panel(page, "image")
+    expected = shrink_to(pixels, *image.shape[:2], "mean")
+    assert np.array_equal(image, np.rint(expected * 255).astype(np.uint8))
+
+
 def test_what_is_painted_is_what_extract_returns(explore):
     page = explore("extract?image=coffee&kernel=edge")
     settled(page)
     assert_painted(page, attar.extract(COFFEE, "edge"))
-    image = panel(page, "image")
-    expected = shrink_to(COFFEE, *image.shape[:2], "mean")
-    assert np.array_equal(image, np.rint(expected * 255).astype(np.uint8))
+    assert_image_painted(page, COFFEE)
 
 
 def test_cells_are_typed_into_and_stepped_and_dragged(explore):
@@ -154,6 +158,17 @@ def test_buttons_and_lists_of_the_kernel(explore):
     page.wait_for_function("() => document.querySelector('select[name=kernel]').value === 'own'")
     settled(page)
     addressed(page, kernel="-0.125,-0.25,-0.125;0,0,0;0.125,0.25,0.125")
+
+    # Two in a row, before there is an answer to the first.
+    chosen.select_option("left_sobel")
+    page.evaluate(
+        """() => {
+            const rotate = document.querySelector('button[name=rotate]');
+            rotate.click();
+            rotate.click();
+        }"""
+    )
+    addressed(page, kernel="right_sobel")
 
     chosen.select_option("gaussian")
     page.locator("input[name=kernel-size]").fill("7")
@@ -307,6 +322,15 @@ def test_panels_are_zoomed_together(explore):
     settled(page)
     addressed(page, view=None)
     assert_painted(page, found)
+    assert_image_painted(page, COFFEE)
+    # An edit does not send the image again; another way to read it does.
+    cell(page, 2, 2).fill("7")
+    settled(page)
+    assert_image_painted(page, COFFEE)
+    page.get_by_text("Gray", exact=True).click()
+    settled(page)
+    gray = panel(page, "image")
+    assert np.array_equal(gray[..., 0], gray[..., 2])
 
 
 def test_a_picture_of_ones_own(explore, tmp_path):

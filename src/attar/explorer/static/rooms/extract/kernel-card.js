@@ -21,6 +21,7 @@ export class KernelCard {
   #sizes = h("div", { class: "pair" });
   #text = h("textarea", { rows: 4, spellcheck: "false", id: freshId("kernel-text"), name: "kernel-text" });
   #kind = "";
+  #edits = Promise.resolve();
 
   /** @param {import("./choices.js").Room} room */
   constructor(room) {
@@ -140,18 +141,20 @@ export class KernelCard {
   }
 
   /**
-   * Have the server change the kernel.
+   * Have the server change the kernel, after the changes that were asked for before.
    *
    * @param {string} what
    * @param {Record<string, unknown>} [more]
-   * @param {string} [kernel]
+   * @param {string} [kernel] the one in use, unless it is another
    */
-  async #edit(what, more = {}, kernel = this.#room.choices.kernel) {
-    try {
-      const { fields } = await server().ask("extract.kernel", { kernel, do: what, ...more });
-      this.#use(fields.kernel);
-    } catch (error) {
-      report(error);
-    }
+  #edit(what, more = {}, kernel) {
+    this.#edits = this.#edits.then(async () => {
+      try {
+        const { fields } = await server().ask("extract.kernel", { kernel: kernel ?? this.#room.choices.kernel, do: what, ...more });
+        this.#use(fields.kernel);
+      } catch (error) {
+        report(error);
+      }
+    });
   }
 }
