@@ -439,18 +439,30 @@ def test_everybody_can_use_it(explore, theme, lang, width):
 def test_the_camera_is_live_and_no_picture_waits_in_line(explore):
     page = explore("extract?kernel=edge")
     settled(page)
+    underway, most = 0, 0
+
+    def sent(request):
+        nonlocal underway, most
+        underway += request.url.endswith("/pictures")
+        most = max(most, underway)
+
+    def arrived(request):
+        nonlocal underway
+        underway -= request.url.endswith("/pictures")
+
+    page.on("request", sent)
+    page.on("requestfinished", arrived)
     page.locator("button[name=camera]").click()
     page.locator("button[name=live]").click()
-    first = None
-    for _ in range(4):
+    seen = "coffee"
+    for _ in range(5):
         page.wait_for_function(
-            "first => { const {asked, painted} = document.querySelector('extract-room').dataset;"
-            " return painted !== first && Number(asked) - Number(painted) < 3; }",
-            arg=first,
+            "seen => document.querySelector('extract-room').choices.image !== seen", arg=seen
         )
-        first = page.evaluate("document.querySelector('extract-room').dataset.painted")
+        seen = page.evaluate("document.querySelector('extract-room').choices.image")
     page.locator("button[name=close]").click()
     settled(page)
+    assert most == 1
     # Pictures of a film are not kept: only the last three, beside the sample of the beginning.
     assert len(page.server.state.pictures._pictures) <= 4
     key = page.evaluate("document.querySelector('extract-room').choices.image")

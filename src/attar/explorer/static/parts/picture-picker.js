@@ -54,6 +54,9 @@ export class PicturePicker extends HTMLElement {
   /** @type {MediaStream | null} */
   #stream = null;
 
+  /** Resolves when the room has shown the picture that it was given; a film goes on then. @type {() => Promise<void>} */
+  seen = async () => {};
+
   connectedCallback() {
     this.#listening = new AbortController();
     const { signal } = this.#listening;
@@ -140,8 +143,8 @@ export class PicturePicker extends HTMLElement {
         button(t("take"), async () => { await this.#shoot(video); dialog.close(); }, { class: "primary", name: "take" }),
         button(t("live"), async () => {
           live = true;
-          // One picture after the other, each when the one before has arrived.
-          while (live && this.#stream) if (!(await this.#shoot(video, true))) break;
+          // One picture after the other, each when the one before is seen.
+          while (live && this.#stream && (await this.#shoot(video, true))) await this.seen();
         }, { name: "live" }),
         button(t("close"), () => dialog.close(), { name: "close" })),
     );
@@ -152,6 +155,9 @@ export class PicturePicker extends HTMLElement {
 
   /** Send what the camera sees. @param {HTMLVideoElement} video @param {boolean} [passing] @returns {Promise<boolean>} */
   async #shoot(video, passing = false) {
+    if (video.readyState < HTMLMediaElement.HAVE_CURRENT_DATA) {
+      await new Promise((resolve) => video.addEventListener("loadeddata", resolve, { once: true }));
+    }
     const canvas = h("canvas", { width: video.videoWidth, height: video.videoHeight });
     canvas.getContext("2d")?.drawImage(video, 0, 0);
     const blob = await new Promise((/** @type {BlobCallback} */ resolve) => canvas.toBlob(resolve, "image/jpeg", 0.9));

@@ -49,6 +49,7 @@ class ExtractRoom extends HTMLElement {
   #picture = h("section", { class: "card stack", id: "picture" });
   #steps = h("div", { class: "stack" });
 
+  #renewed = Promise.resolve();
   #asked = 0;
   #due = false;
   #painted = ""; // the image that is shown: picture, view and pixels
@@ -64,6 +65,7 @@ class ExtractRoom extends HTMLElement {
     this.#picker.addEventListener("picture", (event) => {
       this.change({ image: /** @type {CustomEvent} */ (event).detail.image, at: null });
     });
+    this.#picker.seen = async () => this.#renewed;
     this.#listen();
     this.replaceChildren(
       h("h1", { class: "visually-hidden" }, t("title")),
@@ -177,7 +179,7 @@ class ExtractRoom extends HTMLElement {
     this.#due = true;
     queueMicrotask(() => {
       this.#due = false;
-      if (this.isConnected) this.#renew();
+      if (this.isConnected) this.#renewed = this.#renew();
     });
   }
 
