@@ -57,8 +57,8 @@ addEventListener("popstate", () => {
 export function address(name, chosen) {
   const query = new URLSearchParams();
   for (const [key, value] of Object.entries(chosen)) if (value !== null) query.set(key, String(value));
-  // Commas and colons may stand in a query, and are easier to read so.
-  const text = query.toString().replaceAll("%2C", ",").replaceAll("%3A", ":");
+  // These may stand in a query, and are easier to read so.
+  const text = query.toString().replaceAll("%2C", ",").replaceAll("%3A", ":").replaceAll("%3B", ";");
   return `/${name}${text ? `?${text}` : ""}`;
 }
 
