@@ -30,7 +30,6 @@ import { tourSteps } from "./extract/tour.js";
  * @typedef {import("../parts/map-panel.js").Cell} Cell
  */
 
-const WRITE_AFTER = 200; // ms: browsers allow few changes of the address in a second
 const CLOSE_UP = 8; // boxes that are seen side by side after "look closer"
 
 class ExtractRoom extends HTMLElement {
@@ -57,7 +56,6 @@ class ExtractRoom extends HTMLElement {
   #pointed = null;
   /** @type {any} */
   #probed = null;
-  #writing = 0;
 
   connectedCallback() {
     const fields = address.fields();
@@ -68,7 +66,9 @@ class ExtractRoom extends HTMLElement {
     this.#picker.seen = async () => this.#renewed;
     this.#listen();
     this.replaceChildren(
-      h("h1", { class: "visually-hidden" }, t("title")),
+      h("div", { class: "row spread room-head" },
+        h("div", {}, h("h1", {}, t("title")), h("p", { class: "muted" }, t("lead"))),
+        button(t("tour"), () => this.#startTour(0), { name: "tour" })),
       h("div", { class: "extract-desk" },
         h("div", { class: "stack extract-source" }, this.#picture, this.#kernel.element),
         h("div", { class: "stack extract-maps" },
@@ -84,10 +84,6 @@ class ExtractRoom extends HTMLElement {
     if (step) this.#startTour(step - 1);
   }
 
-  disconnectedCallback() {
-    this.#write();
-  }
-
   /**
    * Change what is chosen, and everything that follows from it.
    *
@@ -96,20 +92,13 @@ class ExtractRoom extends HTMLElement {
    */
   change = (changes, { redraw = false } = {}) => {
     this.choices = { ...this.choices, ...changes };
-    if (!this.#writing) this.#writing = setTimeout(() => this.#write(), WRITE_AFTER);
+    address.write(written(this.choices));
     if (redraw) this.#draw();
     if ("active" in changes || "signed" in changes) this.#recolour();
     const seen = Object.keys(changes).some((name) => !["at", "active", "signed"].includes(name));
     if (seen) this.#ask();
     else if ("at" in changes) this.#probe();
   };
-
-  #write() {
-    if (!this.#writing) return;
-    clearTimeout(this.#writing);
-    this.#writing = 0;
-    if (address.room() === "extract") address.write(written(this.choices));
-  }
 
   #draw() {
     this.#picker.chosen = { image: this.choices.image };
@@ -132,7 +121,6 @@ class ExtractRoom extends HTMLElement {
     const zoom = (/** @type {number} */ factor) => this.#panels.maps.image.zoom(factor);
     return h("div", { class: "row spread extract-tools", role: "toolbar", "aria-label": t("tools") },
       h("div", { class: "row" },
-        button(t("tour"), () => this.#startTour(0), { class: "primary", name: "tour" }),
         button(t("save"), () => takeAlong(wish(this.choices)), { name: "take-along" })),
       h("div", { class: "row" },
         button("−", () => zoom(1 / 2), { class: "icon", "aria-label": t("farther"), title: t("farther"), name: "zoom-out" }),

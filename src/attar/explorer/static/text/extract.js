@@ -4,7 +4,8 @@ import { texts } from "../base/text.js";
 
 export const t = texts({
   en: {
-    title: "Filter, detect, condense",
+    title: "Extract: filter, detect, condense",
+    lead: "Three steps make a feature map of a picture. Change any of them, and see what is left.",
     // Panels
     image: "Input", filter: "Filter", detect: "Detect", condense: "Condense",
     "image-color": "colour, 3 channels", "image-gray": "gray, 1 channel",
@@ -16,7 +17,7 @@ export const t = texts({
     "map-dead": "Dead space {dead}.", keys: "Arrow keys point at a pixel, Enter holds it, + and − zoom.",
     scale: "Colours of {stage}, from {from} to {to}",
     // Tools
-    tools: "Tools", tour: "Tour", save: "Code and files…", closer: "Zoom in", farther: "Zoom out", whole: "Whole picture",
+    tools: "Tools", tour: "Guided tour", save: "Code and files…", closer: "Zoom in", farther: "Zoom out", whole: "Whole picture",
     // Knobs
     "picture-card": "Picture", read: "Read as", color: "Colour", gray: "Gray",
     "kernel-card": "Kernel", kernel: "Kernel", own: "your own", gaussian: "Gaussian", random: "random",
@@ -57,7 +58,8 @@ export const t = texts({
     "npz-what": "Every map as .npz", "python-what": "The program as .py",
   },
   zh: {
-    title: "滤波、检测、压缩",
+    title: "提取：滤波、检测、压缩",
+    lead: "三步就把一幅图变成特征图。改动任何一步，看看留下了什么。",
     image: "输入", filter: "滤波", detect: "检测", condense: "压缩",
     "image-color": "彩色，3 个通道", "image-gray": "灰度，1 个通道",
     "filter-how": "{height} × {width} 卷积核", "filter-stride": "步幅 {stride}",
