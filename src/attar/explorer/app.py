@@ -87,7 +87,9 @@ def application(state: State, keys: Keys, guard: Mapping[str, Any]) -> Guard:
 
     async def take_picture(request: "Request") -> Response:
         data = await read_body(request, MOST_BYTES, "picture")
-        picture = await workers.run("pictures", state.pictures.decode, data, file_name(request))
+        passing = "x-passing" in request.headers
+        name = file_name(request)
+        picture = await workers.run("pictures", state.pictures.decode, data, name, passing)
         return JSONResponse(picture.facts())
 
     async def take_model(request: "Request") -> Response:
