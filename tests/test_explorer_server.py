@@ -1,8 +1,11 @@
 """The server: where it listens, how it ends, what it leaves behind."""
 
+import importlib.resources
+import re
 import socket
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -109,8 +112,8 @@ def test_it_stops_at_once_and_leaves_no_thread_and_no_port(caplog):
     before = {*threading.enumerate()}
     server = Server(State(), port=0).start()
     with Page(server) as page, Page(server) as other:
-        question = {"image": "coffee", "kernel": [[1]], "view": {"height": 8, "width": 8}}
-        assert page.ask(1, "extract.maps", **question)["id"] == 1
+        question = {"image": "coffee", "kernel": "edge", "view": {"height": 8, "width": 8}}
+        assert "fields" in page.ask(1, "extract.maps", **question)
         assert post(server)[0] == 400
         assert ask(server, path="/colours.json")[0] == 200
         began = time.perf_counter()
@@ -183,7 +186,43 @@ def test_two_pages_have_answers_of_their_own_and_share_pictures():
     pixels = np.full((4, 4), 0.5, np.float32)
     with Server(State(), port=0) as server, Page(server) as one, Page(server) as two:
         key = server.state.pictures.add(pixels, "gray").key
-        usual = {"kernel": [[1]], "view": {"height": 8, "width": 8}}
+        usual = {"kernel": "edge", "view": {"height": 8, "width": 8}}
         for page, image, size in ((one, "circle", 64), (two, key, 4), (one, key, 4)):
             facts = page.ask(1, "extract.maps", image=image, **usual)["fields"]
             assert facts["maps"]["image"]["size"] == [size, size]
+
+
+# ---------------------------------------------------------------- the files of the page
+
+
+def test_the_files_of_the_page_are_installed():
+    installed = Path(str(importlib.resources.files("attar") / "explorer" / "static"))
+    source = Path(__file__).parent.parent / "src" / "attar" / "explorer" / "static"
+    expected = {file.relative_to(source) for file in source.rglob("*") if file.is_file()}
+    found = {file.relative_to(installed) for file in installed.rglob("*") if file.is_file()}
+    assert found == expected
+    assert {".js", ".css", ".html", ".svg", ".jpg"} <= {file.suffix for file in expected}
+    for file in expected:
+        assert (installed / file).read_bytes() == (source / file).read_bytes()
+
+
+def test_every_file_that_a_file_names_is_there():
+    static = attar.explorer.app.STATIC
+    named = re.compile(r"""(?:from|import) "(\.[^"]+)"|import\("(\.[^"]+)"\)""")
+    for script in static.rglob("*.js"):
+        for found in named.findall(script.read_text(encoding="utf-8")):
+            name = "".join(found)
+            assert (script.parent / name).is_file(), f"{script.name}: {name}"
+    page = (static / "index.html").read_text(encoding="utf-8")
+    names = re.findall(r'(?:href|src)="/static/([^"]+)"', page)
+    assert len(names) > 5
+    for name in names:
+        assert (static / name).is_file(), name
+
+
+def test_the_page_names_no_other_site():
+    allowed = {"http://www.w3.org/2000/svg"}
+    for file in attar.explorer.app.STATIC.rglob("*"):
+        if file.suffix in (".js", ".css", ".html", ".svg"):
+            text = file.read_text(encoding="utf-8")
+            assert set(re.findall(r"https?://[^\s\"'`)>]+", text)) <= allowed, file.name
