@@ -338,9 +338,9 @@ class Desk:
         facts: dict[str, Any] = {
             "label": label,
             "count": head.weights.shape[1],
-            "bias": plain(head.bias[label]),
+            "bias": plain(float(head.bias[label])),
             "best": {
-                name: [[int(i), plain(scores[name][i])] for i in order]
+                name: [[int(i), plain(float(scores[name][i]))] for i in order]
                 for name, order in best.items()
             },
             "score": {name: plain(float(values[label])) for name, values in scores.items()},

@@ -40,7 +40,9 @@ def levels_of(maps: Array, channels: Array, tile: int, scale: Scale, reach: floa
     [[[37, 110], [183, 255]]]
     """
     how: Reduction = "extreme" if scale == "signed" else "mean"
-    small = shrink_to(maps[:, :, channels], tile, tile, how)
+    shrink = min(1.0, tile / max(maps.shape[:2]))
+    height, width = (max(1, round(size * shrink)) for size in maps.shape[:2])
+    small = shrink_to(maps[:, :, channels], height, width, how)
     levels = signed_levels(small, reach) if scale == "signed" else active_levels(small, reach)
     return np.ascontiguousarray(levels.transpose(2, 0, 1))
 
