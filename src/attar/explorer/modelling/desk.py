@@ -282,12 +282,14 @@ class Desk:
     def scores(self, fields: Fields) -> Answer:
         """Return the scores of a layer's maps: means, maxima, and what a class makes of them.
 
+        ``"layer"`` may be none of those with maps: then it is the one that the model scores.
         ``"label"`` is the class that is looked at; None takes the strongest of the first picture.
         """
         tile, by = fields["tile"], fields["by"]
         sides = self._sides(fields)
         shape = self._inputs[sides["first"].input].shape
-        layer = fields["layer"] or self._scored(shape)
+        with_maps = self.opened.layers_with_maps(shape)
+        layer = fields["layer"] if fields["layer"] in with_maps else self._scored(shape)
         maps = {name: self._map(side, layer) for name, side in sides.items()}
         measured = {name: self._measured[side, layer] for name, side in sides.items()}
         ranks = {
@@ -299,7 +301,7 @@ class Desk:
         scale, reach = thumbnails.scale_of(*maps.values())
         facts: dict[str, Any] = {
             "layer": layer,
-            "layers": self.opened.layers_with_maps(shape),
+            "layers": with_maps,
             "size": list(maps["first"].shape[:2]),
             "channels": maps["first"].shape[2],
             "by": by,

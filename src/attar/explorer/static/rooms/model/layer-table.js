@@ -3,7 +3,7 @@
 import { h } from "../../base/dom.js";
 import { percent, size } from "../../base/text.js";
 import { t } from "../../text/model.js";
-import { only, rove } from "./roving.js";
+import { intoSight, only, rove } from "./roving.js";
 
 /**
  * @typedef {{dead_space: number, dead: number, channels: number, maximum: number | null}} Measured
@@ -95,9 +95,7 @@ export class LayerTable {
     const chosen = this.#buttons.find((each) => each.value === name);
     only(this.#buttons, chosen);
     const row = chosen?.closest("tr");
-    if (row && (row.offsetTop < this.element.scrollTop + 40 || row.offsetTop + row.offsetHeight > this.element.scrollTop + this.element.clientHeight)) {
-      this.element.scrollTop = row.offsetTop - this.element.clientHeight / 2;
-    }
+    if (row) intoSight(this.element, row);
   }
 }
 

@@ -26,6 +26,15 @@ export function rove(around, stops, columns = () => 1) {
   });
 }
 
+/** Scroll something so that one of its parts can be seen; the page stays where it is. @param {HTMLElement} around @param {HTMLElement} part */
+export function intoSight(around, part) {
+  const top = part.offsetTop;
+  const bottom = top + part.offsetHeight;
+  if (top < around.scrollTop || bottom > around.scrollTop + around.clientHeight) {
+    around.scrollTop = (top + bottom - around.clientHeight) / 2;
+  }
+}
+
 /** Make one of the buttons the stop of the Tab key. @param {HTMLElement[]} all @param {HTMLElement | undefined} one */
 export function only(all, one) {
   const stop = one ?? all[0];

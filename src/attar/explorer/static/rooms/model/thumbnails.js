@@ -5,7 +5,7 @@ import { button, segments } from "../../base/controls.js";
 import { h } from "../../base/dom.js";
 import { number } from "../../base/text.js";
 import { t } from "../../text/model.js";
-import { only, rove } from "./roving.js";
+import { intoSight, only, rove } from "./roving.js";
 
 /**
  * @typedef {import("../../base/frames.js").Table} Table
@@ -121,6 +121,8 @@ export class Thumbnails {
   /** Mark the map that is chosen. @param {number} channel */
   set chosen(channel) {
     for (const each of this.#buttons) each.setAttribute("aria-pressed", String(each.value === String(channel)));
-    only(this.#buttons, this.#buttons.find((each) => each.value === String(channel)));
+    const chosen = this.#buttons.find((each) => each.value === String(channel));
+    only(this.#buttons, chosen);
+    if (chosen) intoSight(this.#grid, chosen);
   }
 }
