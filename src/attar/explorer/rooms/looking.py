@@ -34,18 +34,26 @@ class Sight(NamedTuple):
     preparation: Preparation
     pools: str = "built"
     shift: tuple[int, int] = (0, 0)  # down, to the right
+    cropped: bool = False  # to the proportions of its size, not stretched to them
 
     @property
     def key(self) -> str:
         """What the input of the model is called: pools are no part of it."""
-        return json.dumps([*self[:3], *self.preparation.__dict__.values(), *self.shift])
+        return json.dumps([self._looks, vars(self.preparation)])
+
+    @property
+    def _looks(self) -> str:
+        return json.dumps([self.image, *self.size, self.channels, *self.shift, self.cropped])
 
     def picture(self, context: Context) -> Array:
         """Return the picture at its size, (H, W, C) in [0, 1], before its numbers are prepared."""
         kept: dict[str, Array] = context.kept.setdefault("pictures", {})
-        name = json.dumps([*self[:3], *self.shift])
+        name = self._looks
         if name not in kept:
-            picture = fitted(context.pictures[self.image].pixels, *self.size, self.channels)
+            pixels = context.pictures[self.image].pixels
+            if self.cropped:
+                pixels = _cropped(pixels, *self.size)
+            picture = fitted(pixels, *self.size, self.channels)
             if self.shift != (0, 0):
                 picture = features.shift(picture, *self.shift, mode="replicate")
             kept[name] = picture
@@ -99,7 +107,9 @@ def looking(asked: Asked, context: Context) -> Looking:
     compare = asked.inner("compare", required=False)
     how = compare.choice("with", COMPARISONS, "nothing")
     if how == "picture":
-        sights["second"] = first._replace(image=compare.text("image"))
+        # Where the model takes any size, it is the first picture whose proportions both have.
+        free = facts["input"] is None or None in facts["input"][:2]
+        sights["second"] = first._replace(image=compare.text("image"), cropped=free)
     elif how == "shift":
         dy, dx = (
             compare.count(name, 0, least=-_MOST_SHIFT, most=_MOST_SHIFT) for name in ("dy", "dx")
@@ -132,6 +142,22 @@ def _size(
             "shown here"
         )
     return (size[0], size[1]), channels
+
+
+def _cropped(picture: Array, height: int, width: int) -> Array:
+    """Return the middle of a picture, as large as it can be with these proportions.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> _cropped(np.arange(12).reshape(2, 6), 10, 10).tolist()
+    [[2, 3], [8, 9]]
+    """
+    own_height, own_width = picture.shape[:2]
+    scale = min(own_height / height, own_width / width)
+    rows, columns = max(1, round(height * scale)), max(1, round(width * scale))
+    top, left = (own_height - rows) // 2, (own_width - columns) // 2
+    return picture[top : top + rows, left : left + columns]
 
 
 def _preparation(asked: Asked) -> Preparation:
