@@ -108,12 +108,11 @@ class Models:
             It is none, is damaged, or has what is not taken over: the message says what.
         """
         key = hashlib.sha256(data).hexdigest()[:16]
-        file = tempfile.TemporaryFile()  # noqa: SIM115 (closed when it is let go)
-        file.write(data)
-        source = _Source(name, file=file, nbytes=len(data))
         with self._lock:
             if key not in self._sources:
-                self._sources[key] = source
+                file = tempfile.TemporaryFile()  # noqa: SIM115 (closed when it is let go)
+                file.write(data)
+                self._sources[key] = _Source(name, file=file, nbytes=len(data))
         try:
             facts = self.facts(key)
         except AttarError:

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, NamedTuple, TypeAlias
 from numpy.typing import NDArray
 
 import attar
-from attar.errors import ArgumentError, ModelError
+from attar.errors import ModelError
 from attar.explorer.frames import pack, unpack
 from attar.explorer.modelling.pipes import CHUNK_BYTES, read_message, write_message
 
@@ -138,7 +138,9 @@ class Child:
                 if blob is not None:
                     _send(self._stdin, blob)
             return self._hear(number, progress)
-        except (OSError, ValueError, ArgumentError) as error:
+        except ModelError:
+            raise
+        except (OSError, ValueError) as error:  # a pipe that broke, a frame that is none
             raise self._obituary() from error
         finally:
             done.set()

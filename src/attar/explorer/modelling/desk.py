@@ -66,6 +66,7 @@ class Desk:
     """Answers questions about the model that is open, one at a time."""
 
     def __init__(self, kept_bytes: int = KEPT_BYTES) -> None:
+        self._kept_bytes = kept_bytes
         self._kept = Kept(kept_bytes)
         self._measured: OrderedDict[tuple[Side, str], Measured] = OrderedDict()
         self._opened: Opened | None = None
@@ -91,6 +92,9 @@ class Desk:
             model = read_model("explore", source["path"])
         else:
             model = demo()
+        # What was kept is of the model before, whose layers may have the same names.
+        self._kept = Kept(self._kept_bytes)
+        self._measured.clear()
         self._opened = Opened(model)
         self._head = head_of(model.graph)
         return self._opened.facts() | {"head": self._head is not None}
