@@ -1,4 +1,4 @@
-"""The process that runs models: what it answers, what it refuses, and that nothing takes it along."""
+"""The process that runs models: what it answers, what it refuses, and what ends it."""
 
 import io
 import os
@@ -277,7 +277,7 @@ class TestLimits:
     def test_memory(self, opened):
         models = opened(limits=Limits(memory_bytes=600 << 20))
         assert ask(models).fields["layers"]
-        with pytest.raises(ModelError, match="not enough memory for it .the limit is 600 MiB."):
+        with pytest.raises(ModelError, match=r"not enough memory for it \(the limit is 600 MiB\)"):
             ask(models, image=large(), side=4000)
         assert ask(models).fields["layers"]
 
@@ -295,7 +295,7 @@ class TestLimits:
         ask(models)
         before = pid(models)
         os.kill(before, 9)
-        with pytest.raises(StoppedError, match=r"its process ended .status -9."):
+        with pytest.raises(StoppedError, match=r"its process ended \(status -9\)"):
             ask(models)
         assert ask(models).fields["layers"]
         assert pid(models) != before
@@ -368,24 +368,26 @@ class TestCancelling:
 
     def test_closing_ends_what_is_computed(self):
         models = Models(slow())
-        ask(models, model="given")
-        process = models._child._process
+        working = Context(PICTURES, models)
+        begun = threading.Event()
+        working.progress = lambda *_: begun.set()
         errors = []
 
         def work():
             try:
-                ask(models, model="given", image=large(), side=3000)
-            except ModelError as error:
+                ask(models, model="given", image=large(), side=3000, context=working)
+            except StoppedError as error:
                 errors.append(error)
 
         thread = threading.Thread(target=work)
         thread.start()
-        time.sleep(0.3)
+        assert begun.wait(20)
+        process = models._child._process
         models.close()
         thread.join(10)
         assert len(errors) == 1
         assert process.poll() is not None
-        with pytest.raises(ArgumentError, match="is not open|has stopped"):
+        with pytest.raises(ArgumentError, match=r"is not open \(any more\)"):
             ask(models, model="given")
 
 

@@ -279,7 +279,9 @@ class Models:
             self._closed = True
             child, self._child = self._child, None
         if child is not None:
-            child.close()
+            child.kill()
+            with self._turn:
+                child.close()
         for key in [each["model"] for each in self.listed()]:
             self._let_go(key)
         if self._folder is not None:

@@ -202,8 +202,12 @@ class Child:
             "it said. The model is opened again with the next question"
         )
 
+    def kill(self) -> None:
+        """End the process, wherever it is: whoever asks it is told. For any thread."""
+        self._process.kill()
+
     def close(self) -> None:
-        """End the process, wherever it is."""
+        """End the process and tidy up, for the thread whose turn it is to ask."""
         self._process.kill()
         self._process.wait()
         for pipe in (self._stdin, self._stdout):
