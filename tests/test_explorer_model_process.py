@@ -282,12 +282,12 @@ class TestLimits:
         assert ask(models).fields["layers"]
 
     def test_time(self, opened):
-        models = opened(slow(), limits=Limits(seconds=1.0))
+        models = opened(slow(), limits=Limits(seconds=3.0))
         models.facts("given")
         begun = time.monotonic()
-        with pytest.raises(StoppedError, match="took longer than 1 s, so its process was stopped"):
-            ask(models, model="given", image=large(), side=2000)
-        assert time.monotonic() - begun < 10
+        with pytest.raises(StoppedError, match="took longer than 3 s, so its process was stopped"):
+            ask(models, model="given", image=large(), side=4000)
+        assert time.monotonic() - begun < 20
         assert ask(models).fields["layers"]
 
     def test_a_process_that_dies(self, opened, caplog):
@@ -336,7 +336,7 @@ class TestCancelling:
         begun = time.monotonic()
         with pytest.raises(CancelError):
             ask(models, model="given", image=large(), side=3000, context=context)
-        assert time.monotonic() - begun < 12
+        assert time.monotonic() - begun < 20
         assert ask(models, model="given").fields["layers"]
         assert pid(models) != before
 
