@@ -81,6 +81,7 @@ function mark() {
 function visit(event, name) {
   if (event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
   event.preventDefault();
+  address.flush();
   history.pushState(null, "", doorTo(name));
   clearNotice();
   draw();

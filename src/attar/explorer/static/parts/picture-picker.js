@@ -36,10 +36,13 @@ const ACCEPT = "image/jpeg,image/png,image/webp,image/tiff,image/bmp,image/gif";
  *
  * @param {Blob} blob
  * @param {string} name
+ * @param {boolean} [passing] one of a film: the server keeps the last ones only
  * @returns {Promise<Picture>}
  */
-export async function upload(blob, name) {
-  const response = await server().post("/pictures", blob, { "X-File-Name": encodeURIComponent(name) });
+export async function upload(blob, name, passing = false) {
+  const response = await server().post("/pictures", blob, {
+    "X-File-Name": encodeURIComponent(name), ...(passing ? { "X-Passing": "1" } : {}),
+  });
   return response.json();
 }
 
@@ -50,6 +53,9 @@ export class PicturePicker extends HTMLElement {
   #listening = null;
   /** @type {MediaStream | null} */
   #stream = null;
+
+  /** Resolves when the room has shown the picture that it was given; a film goes on then. @type {() => Promise<void>} */
+  seen = async () => {};
 
   connectedCallback() {
     this.#listening = new AbortController();
@@ -137,8 +143,8 @@ export class PicturePicker extends HTMLElement {
         button(t("take"), async () => { await this.#shoot(video); dialog.close(); }, { class: "primary", name: "take" }),
         button(t("live"), async () => {
           live = true;
-          // One picture after the other, each when the one before has arrived.
-          while (live && this.#stream) if (!(await this.#shoot(video))) break;
+          // One picture after the other, each when the one before is seen.
+          while (live && this.#stream && (await this.#shoot(video, true))) await this.seen();
         }, { name: "live" }),
         button(t("close"), () => dialog.close(), { name: "close" })),
     );
@@ -147,14 +153,17 @@ export class PicturePicker extends HTMLElement {
     dialog.querySelector("button")?.focus();
   }
 
-  /** Send what the camera sees. @param {HTMLVideoElement} video @returns {Promise<boolean>} */
-  async #shoot(video) {
+  /** Send what the camera sees. @param {HTMLVideoElement} video @param {boolean} [passing] @returns {Promise<boolean>} */
+  async #shoot(video, passing = false) {
+    if (video.readyState < HTMLMediaElement.HAVE_CURRENT_DATA) {
+      await new Promise((resolve) => video.addEventListener("loadeddata", resolve, { once: true }));
+    }
     const canvas = h("canvas", { width: video.videoWidth, height: video.videoHeight });
     canvas.getContext("2d")?.drawImage(video, 0, 0);
     const blob = await new Promise((/** @type {BlobCallback} */ resolve) => canvas.toBlob(resolve, "image/jpeg", 0.9));
     if (!blob) return false;
     try {
-      this.#give(await upload(blob, t("camera").replace("…", "")));
+      this.#give(await upload(blob, t("camera").replace("…", ""), passing));
       return true;
     } catch (error) {
       report(error);
