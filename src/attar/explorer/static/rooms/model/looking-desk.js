@@ -40,8 +40,10 @@ export class LookingDesk {
   models = [];
   /** @type {ModelFacts | null} */
   #facts = null;
-  /** @type {() => void} */
+  /** @type {() => Promise<void>} */
   #onchange;
+  /** Resolves when what was changed last is seen. */
+  #seen = Promise.resolve();
   #file = h("input", {
     type: "file", accept: ".onnx", hidden: true, name: "model-file",
     onchange: () => {
@@ -58,7 +60,7 @@ export class LookingDesk {
 
   /**
    * @param {Looking} looking changed in place
-   * @param {() => void} onchange called when something else is to be looked at
+   * @param {() => Promise<void>} onchange called when something else is to be looked at
    */
   constructor(looking, onchange) {
     this.looking = looking;
@@ -67,6 +69,7 @@ export class LookingDesk {
     this.#picker.addEventListener("picture", (event) => {
       this.change({ image: /** @type {CustomEvent} */ (event).detail.image });
     });
+    this.#picker.seen = () => this.#seen;
     this.element.append(
       this.#places.model,
       h("section", { class: "card stack", id: "choose-picture" }, this.#picker),
@@ -82,7 +85,7 @@ export class LookingDesk {
     if ("image" in changes && changes.image) this.#picker.chosen = { image: changes.image };
     if ("model" in changes || "compare" in changes || "pools" in changes || "prepare" in changes) this.draw();
     write(this.looking);
-    this.#onchange();
+    this.#seen = this.#onchange();
   }
 
   /** What is known of the model, once it is. @param {ModelFacts | null} facts */
