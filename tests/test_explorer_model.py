@@ -417,7 +417,7 @@ def test_a_model_is_dropped(explore, tmp_path):
         }""",
         data,
     )
-    page.get_by_text("mine.onnx: 1 layers").wait_for()
+    page.get_by_text("mine.onnx: one layer").wait_for()
     page.get_by_text("The model takes 8 × 8 pixels").wait_for()
 
 

@@ -412,6 +412,23 @@ class TestMemoryOfMaps:
         assert few._kept.nbytes <= 90_000
 
 
+    def test_a_picture_that_was_kept_is_compared_with_one_that_takes_its_place(self):
+        random = np.random.default_rng(3)
+        first, second = random.random((2, 1, 40, 60, 3)).astype(np.float32)
+        sides = {
+            "first": {"input": "a", "pools": "built"},
+            "second": {"input": "b", "pools": "built"},
+        }
+        answers = []
+        for kept_bytes in (220_000, 10**9):
+            desk = Desk(kept_bytes)
+            desk.open({}, None)
+            desk.ask("run", {"first": sides["first"]}, {"a": first})
+            answers.append(desk.ask("run", sides, {"a": first, "b": second})[0])
+            assert desk._kept.nbytes <= kept_bytes
+        assert answers[0] == answers[1]
+
+
 class TestPipes:
     def test_a_message_that_is_too_long_is_not_read(self):
         pipe = io.BytesIO()

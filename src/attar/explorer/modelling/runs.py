@@ -95,7 +95,8 @@ def maps_of(
     names = model.graph.names()
     names = names if until is None else names[: names.index(until) + 1]
     if all((run, name) in kept for name in names):
-        yield from ((name, kept[run, name]) for name in names)
+        # Held together: another run may take their place before the last is asked for.
+        yield from [(name, kept[run, name]) for name in names]
         return
     steps = model.steps(image, until=until)
     for done, name in enumerate(names):

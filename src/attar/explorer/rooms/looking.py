@@ -14,11 +14,12 @@ from attar.explorer.modelling.opened import POOLS
 from attar.preparation import PREPARATIONS, Preparation, fitted
 from attar.tables import shape_text
 
-__all__ = ["COMPARISONS", "Looking", "Sight", "looking"]
+__all__ = ["COMPARISONS", "MOST_NAME", "Looking", "Sight", "looking"]
 
 Array: TypeAlias = NDArray[Any]
 
 COMPARISONS = ("nothing", "picture", "shift", "built")
+MOST_NAME = 1000  # characters of a layer's
 _SIDE = 320  # pixels of the longer side, where the model leaves it open
 _MOST_SIDE = 4096
 _MOST_SHIFT = 512

@@ -4,7 +4,7 @@ from attar.explorer.answers import Answerer, Context, Reply
 from attar.explorer.asked import Asked
 from attar.explorer.modelling.demo import CLASSES
 from attar.explorer.models import DEMO
-from attar.explorer.rooms.looking import looking
+from attar.explorer.rooms.looking import MOST_NAME, looking
 from attar.explorer.views import shown, view_of
 
 __all__ = ["ANSWERS"]
@@ -29,7 +29,7 @@ def run(asked: Asked, context: Context) -> Reply:
 def maps(asked: Asked, context: Context) -> Reply:
     """Answer with a page of the maps of a layer, as thumbnails."""
     fields = {
-        "layer": asked.text("layer"),
+        "layer": asked.text("layer", most=MOST_NAME),
         "order": asked.choice("order", ("strongest", "given"), "strongest"),
         "page": asked.count("page", 0, least=0, most=_MOST_CHANNEL),
         "tile": asked.count("tile", 96, least=8, most=_MOST_TILE),
@@ -42,7 +42,7 @@ def one_map(asked: Asked, context: Context) -> Reply:
     found = looking(asked, context)
     view = view_of(asked)
     fields = {
-        "layer": asked.text("layer"),
+        "layer": asked.text("layer", most=MOST_NAME),
         "channel": asked.count("channel", 0, least=0, most=_MOST_CHANNEL),
         "view": view._asdict(),
     }
@@ -58,7 +58,7 @@ def one_map(asked: Asked, context: Context) -> Reply:
 def point(asked: Asked, context: Context) -> Reply:
     """Answer with the values of a pixel of a map, and the box of the picture behind it."""
     fields = {
-        "layer": asked.text("layer"),
+        "layer": asked.text("layer", most=MOST_NAME),
         "channel": asked.count("channel", 0, least=0, most=_MOST_CHANNEL),
         "at": [asked.count(name, least=0, most=_MOST_CHANNEL) for name in ("row", "column")],
     }

@@ -4,7 +4,7 @@ from attar.explorer.answers import Answerer, Context, Reply
 from attar.explorer.asked import Asked
 from attar.explorer.modelling.demo import CLASSES
 from attar.explorer.models import DEMO
-from attar.explorer.rooms.looking import looking
+from attar.explorer.rooms.looking import MOST_NAME, looking
 from attar.explorer.views import View, shown
 
 __all__ = ["ANSWERS"]
@@ -17,7 +17,7 @@ def scores(asked: Asked, context: Context) -> Reply:
     """Answer with the strongest channels of a layer for one picture or two, and their classes."""
     found = looking(asked, context)
     fields = {
-        "layer": asked.text("layer", "") or None,
+        "layer": asked.text("layer", "", most=MOST_NAME) or None,
         "by": asked.choice("by", ("mean", "maximum"), "mean"),
         "tile": asked.count("tile", 96, least=8, most=256),
         "label": asked.count("label", least=0, most=_MOST_CLASS) if "label" in asked else None,

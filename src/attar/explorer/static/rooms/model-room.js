@@ -122,7 +122,7 @@ class ModelRoom extends HTMLElement {
         this.#layer = this.#layers[0]?.name ?? "";
         this.#channel = null;
       }
-      this.#about.textContent = t("about", {
+      this.#about.textContent = t(this.#layers.length === 1 ? "about-one" : "about", {
         name: modelName(fields.model), n: this.#layers.length, weights: amount(fields.model.parameters), height: fields.size[0], width: fields.size[1],
       });
       this.#table.show(this.#layers, compared);

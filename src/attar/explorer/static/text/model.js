@@ -1,11 +1,17 @@
 /** What the rooms Model and Scores say. */
 
-import { texts } from "../base/text.js";
+import { language, texts } from "../base/text.js";
+
+/** Put sentences together as the language does: Chinese has no spaces between them. @param {...string} parts */
+export function together(...parts) {
+  return parts.filter(Boolean).join(language() === "zh" ? "" : " ");
+}
 
 export const t = texts({
   en: {
     title: "What a trained model sees", tour: "Tour",
     about: "{name}: {n} layers, {weights} weights, looking at {height} × {width} pixels",
+    "about-one": "{name}: one layer, {weights} weights, looking at {height} × {width} pixels",
     model: "Model", none: "None yet", demo: "Which way do edges run? (built in)", open: "Open an ONNX file…",
     "open-hint": "Or drop one anywhere on the page. It is opened by itself, in a process with limits.",
     invite: "Bring a model",
@@ -28,7 +34,7 @@ export const t = texts({
     maps: "Feature maps", "maps-of": "{n} maps of {height} × {width}", "numbers-of": "{n} numbers", "dead-of": "{n} dead",
     order: "Order", "order-strongest": "Strongest first", "order-given": "As they are", "dead-map": "dead, 0 everywhere", "dead-short": "dead", peak: "peak {n}",
     "map-label": "Map {n}: {what}", "page-of": "Page {n} of {of}", "page-before": "Page before", "page-next": "Next page",
-    "map-title": "{layer}, map {n}", first: "First picture", second: "Second picture", "side-still": "As it is", "side-shifted": "Shifted", "side-pools": "Pools: {pools}", "picture-name": "Picture", "map-name": "Map",
+    "map-title": "{layer}, map {n}", named: "{name}: ", first: "First picture", second: "Second picture", "side-still": "As it is", "side-shifted": "Shifted", "side-pools": "Pools: {pools}", "picture-name": "Picture", "map-name": "Map",
     "picture-alt": "The picture as the model sees it, {size} pixels. {which}", "map-alt": "Map {channel} of {layer}, {size}. Arrow keys point at its pixels. {which}",
     "map-numbers": "Peak {maximum} at row {row}, column {column}; mean {mean}; dead space {dead}.", "dead-map-long": "This map is dead: 0 everywhere.",
     "zoom-in": "Zoom in", "zoom-out": "Zoom out",
@@ -41,11 +47,12 @@ export const t = texts({
     class: "Class {n}", "class-horizontal": "horizontal", "class-vertical": "vertical", "class-falling": "falling", "class-rising": "rising",
     "after-softmax": "The model gives {n} numbers that are no probabilities; softmax has made them some.", "as-they-are": "The model gives {n} probabilities itself; nothing was done to them.",
     "difference-title": "How far apart", "curve-caption": "Relative difference of the maps, pixel by pixel, from the picture (left) to the answer (right); pools are hollow. The top is {most}.",
-    "curve-alt": "Curve of the difference through {n} layers; {last} at the end", 
+    "curve-alt": "Curve of the difference through {n} layers; {last} at the end",
   },
   zh: {
     title: "训练好的模型看到什么", tour: "导览",
     about: "{name}：{n} 层，{weights} 个权重，看 {height} × {width} 像素",
+    "about-one": "{name}：只有一层，{weights} 个权重，看 {height} × {width} 像素",
     model: "模型", none: "还没有", demo: "边缘朝哪个方向？（内置）", open: "打开 ONNX 文件…",
     "open-hint": "也可以把文件拖放到页面任何地方。模型在单独的进程中打开，内存和时间都有上限。",
     invite: "带一个模型来",
@@ -68,7 +75,7 @@ export const t = texts({
     maps: "特征图", "maps-of": "{n} 张特征图，每张 {height} × {width}", "numbers-of": "{n} 个数", "dead-of": "{n} 张全死",
     order: "顺序", "order-strongest": "从强到弱", "order-given": "原顺序", "dead-map": "全死，处处为 0", "dead-short": "全死", peak: "峰值 {n}",
     "map-label": "第 {n} 张：{what}", "page-of": "第 {n} 页，共 {of} 页", "page-before": "上一页", "page-next": "下一页",
-    "map-title": "{layer}，第 {n} 张特征图", first: "第一张图", second: "第二张图", "side-still": "原图", "side-shifted": "平移后", "side-pools": "池化：{pools}", "picture-name": "图片", "map-name": "特征图",
+    "map-title": "{layer}，第 {n} 张特征图", named: "{name}：", first: "第一张图", second: "第二张图", "side-still": "原图", "side-shifted": "平移后", "side-pools": "池化：{pools}", "picture-name": "图片", "map-name": "特征图",
     "picture-alt": "模型看到的图片，{size} 像素。{which}", "map-alt": "{layer} 的第 {channel} 张特征图，{size}。用方向键指向像素。{which}",
     "map-numbers": "峰值 {maximum}，在第 {row} 行第 {column} 列；均值 {mean}；死区 {dead}。", "dead-map-long": "这张特征图全死：处处为 0。",
     "zoom-in": "放大", "zoom-out": "缩小",

@@ -3,7 +3,7 @@
 import * as colours from "../../base/colours.js";
 import { h } from "../../base/dom.js";
 import { number } from "../../base/text.js";
-import { t } from "../../text/model.js";
+import { t, together } from "../../text/model.js";
 import { tileCanvas } from "./thumbnails.js";
 
 /**
@@ -26,10 +26,10 @@ export function kernelTiles(facts, arrays, layer) {
   const weights = arrays["weights"];
   const strip = h("canvas", { "aria-hidden": true });
   colours.drawScale(strip, "signed");
-  const few = shown.length < channels ? ` ${t("kernel-shown", { n: shown.length })}` : "";
+  const few = shown.length < channels ? t("kernel-shown", { n: shown.length }) : "";
   return [
     h("h3", {}, facts.layer === layer ? t("kernel") : t("kernel-of", { layer: facts.layer })),
-    h("p", { class: "muted" }, t("kernel-size", { height, width, channels, bias: number(bias ?? NaN) }), few),
+    h("p", { class: "muted" }, together(t("kernel-size", { height, width, channels, bias: number(bias ?? NaN) }), few)),
     h("div", { class: weights ? "kernel-tiles with-numbers" : "kernel-tiles", role: weights ? null : "img", "aria-label": weights ? null : t("kernel-alt", { n: shown.length }) },
       shown.map((channel, i) => h("figure", { class: "kernel-tile" },
         weights ? numberTable(weights, levels, i, channel) : tileCanvas(levels, i, "signed"),

@@ -5,7 +5,7 @@ import { button } from "../../base/controls.js";
 import { h } from "../../base/dom.js";
 import { number, size } from "../../base/text.js";
 import { WHOLE, mapPanel } from "../../parts/map-panel.js";
-import { t } from "../../text/model.js";
+import { t, together } from "../../text/model.js";
 import { kernelTiles } from "./kernel-tiles.js";
 
 /**
@@ -110,7 +110,7 @@ export class MapDetail {
     this.#title.textContent = t("map-title", { layer, n: channel });
     this.#numbers.replaceChildren(...SIDES.flatMap((side) => {
       const found = about[side];
-      return found ? [h("span", {}, compared && h("strong", {}, `${names[side]}: `), this.#said(found))] : [];
+      return found ? [h("span", {}, compared && h("strong", {}, t("named", { name: names[side] ?? "" })), this.#said(found))] : [];
     }));
     const { scale, reach } = /** @type {MapFacts} */ (maps["first"]);
     const strip = h("canvas", { "aria-hidden": true });
@@ -140,7 +140,7 @@ export class MapDetail {
       this.#panels[`picture_${side}`].marks = alive ? boxes(about) : [];
     }
     const about = this.#facts.about["first"];
-    this.#pointed.textContent = about && about.dead_space < 1 ? `${t("strongest")} ${sees(about)} ${t("point-hint")}` : t("point-hint");
+    this.#pointed.textContent = about && about.dead_space < 1 ? together(t("strongest"), sees(about), t("point-hint")) : t("point-hint");
   }
 
   /** Show what a pixel that is pointed at sees. @param {Pointed} pointed */
@@ -152,7 +152,7 @@ export class MapDetail {
       this.#panels[`picture_${side}`].marks = boxes(pointed);
     }
     const values = SIDES.flatMap((side) => side in pointed.values ? [number(pointed.values[side] ?? NaN)] : []);
-    this.#pointed.textContent = `${t("pixel", { row, column, value: values.join(" / ") })} ${sees(pointed)}`;
+    this.#pointed.textContent = together(t("pixel", { row, column, value: values.join(" / ") }), sees(pointed));
   }
 }
 
@@ -176,5 +176,5 @@ function sees({ box, unclipped }) {
   const [top = 0, left = 0, height = 0, width = 0] = box;
   const said = t("sees-box", { top, bottom: top + height - 1, left, right: left + width - 1, height, width });
   const cut = unclipped[2] !== height || unclipped[3] !== width;
-  return cut ? `${said} ${t("sees-cut", { height: unclipped[2] ?? 0, width: unclipped[3] ?? 0 })}` : said;
+  return together(said, cut ? t("sees-cut", { height: unclipped[2] ?? 0, width: unclipped[3] ?? 0 }) : "");
 }
