@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from attar.errors import AttarError
 from attar.explorer.frames import pack, unpack
-from attar.explorer.modelling.desk import Desk, MissingError
+from attar.explorer.modelling.desk import KEPT_BYTES, Desk, MissingError
 from attar.explorer.modelling.pipes import read_message, write_message
 from attar.explorer.modelling.runs import StopError
 
@@ -103,6 +103,7 @@ def _answer(
     except AttarError as error:
         return pack({"id": number, "error": str(error)})
     except MemoryError:
+        desk.forget()
         return pack({"id": number, "memory": True})
     except Exception as error:  # a fault of ours; the next question may well go through
         traceback.print_exc()
@@ -111,7 +112,8 @@ def _answer(
 
 def main() -> None:
     """Serve the pipes of this process; the argument is the memory that it may have, in bytes."""
-    limit_memory(int(sys.argv[1]))
+    most_bytes = int(sys.argv[1])
+    limit_memory(most_bytes)
     if hasattr(os, "nice"):
         os.nice(_NICE)
     # Whatever a library prints must not get between the frames.
@@ -119,7 +121,12 @@ def main() -> None:
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     np.seterr(all="ignore")  # a model's own infinities are shown, and no news
     # A layer may be running for minutes yet: nobody waits for it.
-    serve(sys.stdin.buffer, sink, Desk(), when_alone=lambda: os._exit(0))
+    serve(
+        sys.stdin.buffer,
+        sink,
+        Desk(min(KEPT_BYTES, most_bytes // 4)),
+        when_alone=lambda: os._exit(0),
+    )
 
 
 if __name__ == "__main__":

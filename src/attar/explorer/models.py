@@ -84,9 +84,10 @@ class Models:
         if isinstance(model, str | Path):
             return cls(model, limits=limits)
         if not isinstance(model, Sequential):
-            kind = type(model).__mro__
-            from_torch = any(each.__module__.split(".")[0] == "torch" for each in kind)
-            model = Sequential.from_torch(model) if from_torch else Sequential.from_keras(model)
+            homes = {each.__module__.partition(".")[0] for each in type(model).__mro__}
+            # A model of Keras that runs on PyTorch is a module of PyTorch, too.
+            of_torch = "torch" in homes and "keras" not in homes
+            model = Sequential.from_torch(model) if of_torch else Sequential.from_keras(model)
         folder = tempfile.TemporaryDirectory(prefix="attar-")
         path = Path(folder.name) / f"{Path(model.name).name or 'model'}.safetensors"
         model.save(path)

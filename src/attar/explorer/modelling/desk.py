@@ -34,7 +34,7 @@ from attar.explorer.views import shown, view_of
 from attar.interchange import onnx
 from attar.sequential import Sequential, read_model
 
-__all__ = ["Answer", "Desk", "MissingError"]
+__all__ = ["KEPT_BYTES", "Answer", "Desk", "MissingError"]
 
 Array: TypeAlias = NDArray[Any]
 Fields: TypeAlias = Mapping[str, Any]
@@ -93,11 +93,16 @@ class Desk:
         else:
             model = demo()
         # What was kept is of the model before, whose layers may have the same names.
-        self._kept = Kept(self._kept_bytes)
+        self.forget()
         self._measured.clear()
         self._opened = Opened(model)
         self._head = head_of(model.graph)
         return self._opened.facts() | {"head": self._head is not None}
+
+    def forget(self) -> None:
+        """Let go of every map: for when memory is short."""
+        self._kept = Kept(self._kept_bytes)
+        self._inputs = {}
 
     @property
     def opened(self) -> Opened:
@@ -187,7 +192,8 @@ class Desk:
                 raise StopError("stopped")
             answers = [values for _, values in steps]
             for name, side, values in zip(sides, sides.values(), answers, strict=True):
-                row[name] = _summary(self._note(side, row["name"], values))
+                known = self._measured.get((side, row["name"]))
+                row[name] = _summary(known or self._note(side, row["name"], values))
             if len(answers) == 2:
                 row["difference"] = relative_difference(answers[0], answers[1])
         predictions = {
