@@ -42,6 +42,7 @@ export class MapDetail {
   #facts = null;
   #view = WHOLE;
   #pointing = false;
+  #single = false;
 
   /** @param {{view: () => void, point: (cell: Cell) => void}} on */
   constructor(on) {
@@ -93,11 +94,13 @@ export class MapDetail {
     const { maps, about, channel } = facts;
     const compared = "second" in about;
     const whole = maps["picture_first"]?.size ?? [1, 1];
+    // Behind global pools and dense layers a map is a number: there is nothing to draw of it.
+    const single = maps["first"]?.size.every((each) => each === 1) ?? false;
     for (const [name, panel] of Object.entries(this.#panels)) {
       const figure = /** @type {HTMLElement} */ (this.#figures[name]);
       const levels = arrays[name];
       const found = maps[name];
-      figure.hidden = !levels;
+      figure.hidden = !levels || (single && !name.startsWith("picture"));
       if (!levels || !found) continue;
       panel.proportion(whole[0] ?? 1, whole[1] ?? 1);
       panel.show(levels, found);
@@ -107,21 +110,24 @@ export class MapDetail {
       figure.querySelector("figcaption")?.replaceChildren(
         h("strong", {}, t(`${key}-name`), which && ` · ${which}`), h("span", { class: "muted" }, size(found.size)));
     }
-    this.#title.textContent = t("map-title", { layer, n: channel });
+    this.#title.textContent = t(single ? "number-title" : "map-title", { layer, n: channel });
     this.#numbers.replaceChildren(...SIDES.flatMap((side) => {
       const found = about[side];
-      return found ? [h("span", {}, compared && h("strong", {}, t("named", { name: names[side] ?? "" })), this.#said(found))] : [];
+      return found ? [h("span", {}, compared && h("strong", {}, t("named", { name: names[side] ?? "" })), this.#said(found, single))] : [];
     }));
     const { scale, reach } = /** @type {MapFacts} */ (maps["first"]);
     const strip = h("canvas", { "aria-hidden": true });
     if (scale !== "image") colours.drawScale(strip, scale);
     this.#scale.replaceChildren(h("span", {}, scale === "signed" ? number(-reach) : "0"), strip, h("span", {}, number(reach)));
+    this.#scale.hidden = single;
+    this.#single = single;
     this.#kernel.replaceChildren(...kernelTiles(facts.kernel, arrays, layer));
     this.#markStrongest();
   }
 
-  /** @param {About} about */
-  #said({ dead_space, maximum, mean, place }) {
+  /** @param {About} about @param {boolean} single */
+  #said({ dead_space, maximum, mean, place }, single) {
+    if (single) return t("one-number", { value: number(maximum ?? NaN) });
     if (dead_space === 1) return t("dead-map-long");
     const [row = 0, column = 0] = place;
     return t("map-numbers", {
@@ -140,7 +146,9 @@ export class MapDetail {
       this.#panels[`picture_${side}`].marks = alive ? boxes(about) : [];
     }
     const about = this.#facts.about["first"];
-    this.#pointed.textContent = about && about.dead_space < 1 ? together(t("strongest"), sees(about), t("point-hint")) : t("point-hint");
+    const hint = this.#single ? "" : t("point-hint");
+    const strongest = t(this.#single ? "this-number" : "strongest");
+    this.#pointed.textContent = about && about.dead_space < 1 ? together(strongest, sees(about), hint) : hint;
   }
 
   /** Show what a pixel that is pointed at sees. @param {Pointed} pointed */
