@@ -411,7 +411,6 @@ class TestMemoryOfMaps:
             assert bool(computed) == (desk is few)
         assert few._kept.nbytes <= 90_000
 
-
     def test_a_picture_that_was_kept_is_compared_with_one_that_takes_its_place(self):
         random = np.random.default_rng(3)
         first, second = random.random((2, 1, 40, 60, 3)).astype(np.float32)
