@@ -77,7 +77,7 @@ function mark() {
     svg("path", { d: "M11.5 19.5a4.5 4.5 0 0 0 4.5 4.5", class: "mark-shine" }));
 }
 
-/** Go to a room without loading the page anew; the picture goes along. @param {MouseEvent} event @param {RoomName} name */
+/** Go to a room without loading the page anew; the picture and the model go along. @param {MouseEvent} event @param {RoomName} name */
 function visit(event, name) {
   if (event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
   event.preventDefault();
@@ -90,8 +90,8 @@ function visit(event, name) {
 
 /** The address of a room, with what all rooms share. @param {RoomName} name */
 function doorTo(name) {
-  const { image, lang } = address.fields();
-  return address.address(name, { image: image ?? null, lang: lang ?? null });
+  const { image, model, prepare, lang } = address.fields();
+  return address.address(name, { image: image ?? null, model: model ?? null, prepare: prepare ?? null, lang: lang ?? null });
 }
 
 function header() {
