@@ -215,3 +215,27 @@ def test_what_the_page_has_no_knob_for_is_left_out():
 def test_explore_is_a_name_of_the_front_door():
     assert "explore" in attar.__all__
     assert "explore" in dir(attar)
+
+
+def test_a_model_that_is_here_and_one_in_a_file_run_beside_the_page(tmp_path):
+    model = attar.Sequential(
+        [
+            attar.layers.Input((16, 16, 1)),
+            attar.layers.Conv2D(2, 3, activation="relu", name="conv"),
+            attar.layers.MaxPool2D(name="pool"),
+        ]
+    )
+    model.save(tmp_path / "net.safetensors")
+    image = np.random.default_rng(0).random((16, 16)).astype(np.float32)
+    for given in (model, tmp_path / "net.safetensors", str(tmp_path / "net.safetensors")):
+        with attar.explore(image, model=given) as page, Page(page._server) as talk:
+            assert [each["model"] for each in talk.ask(1, "model.list")["fields"]["models"]] == [
+                "given",
+                "demo",
+            ]
+            answer = {"progress": True}
+            talk.say({"id": 2, "ask": "model.run", "model": "given", **fields(page)[1]})
+            while "progress" in answer:
+                answer = talk.hear(60)
+            assert "error" not in answer
+            assert [each["name"] for each in answer["fields"]["layers"]][-2:] == ["conv", "pool"]

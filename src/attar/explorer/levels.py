@@ -53,7 +53,7 @@ def active_levels(values: Array, reach: float) -> NDArray[np.uint8]:
     [0, 1, 128, 255, 255]
     """
     # Clipped first: a quotient may be larger than its dtype holds.
-    scaled = np.ceil(np.clip(np.nan_to_num(values, nan=0.0), 0, reach) / reach * 255)
+    scaled: Array = np.ceil(np.clip(np.nan_to_num(values, nan=0.0), 0, reach) / reach * 255)
     return scaled.astype(np.uint8)
 
 
