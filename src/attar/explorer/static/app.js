@@ -88,6 +88,12 @@ function visit(event, name) {
   document.querySelector("main")?.focus();
 }
 
+/** Go past the header, without a change of the address. @param {MouseEvent} event */
+function skip(event) {
+  event.preventDefault();
+  document.querySelector("main")?.focus();
+}
+
 /** The address of a room, with what all rooms share. @param {RoomName} name */
 function doorTo(name) {
   const { image, model, prepare, lang } = address.fields();
@@ -98,7 +104,7 @@ function header() {
   const other = language() === "en" ? "zh" : "en";
   const nextTheme = t(theme() === "dark" ? "light" : "dark");
   return h("header", { class: "page-header" },
-    h("a", { class: "skip", href: "#room" }, t("skip")),
+    h("a", { class: "skip", href: "#room", onclick: (/** @type {MouseEvent} */ event) => skip(event) }, t("skip")),
     h("a", { class: "brand", href: doorTo("extract"), onclick: (/** @type {MouseEvent} */ event) => visit(event, "extract") }, mark(), "attar"),
     h("nav", { "aria-label": t("rooms") }, ROOMS.map((name) =>
       h("a", {
@@ -121,7 +127,8 @@ function draw() {
 
 async function start() {
   begin();
-  window.addEventListener("popstate", draw);
+  // Another token behind the same address does not load the page anew.
+  window.addEventListener("hashchange", () => location.hash.startsWith("#token=") && location.reload());
   try {
     await connect();
     await colours.load();
@@ -130,6 +137,7 @@ async function start() {
     report(error instanceof Disconnected ? new Error(t("refused")) : error);
     return;
   }
+  window.addEventListener("popstate", draw);
   server().addEventListener("lost", () => report(new Disconnected()));
   server().addEventListener("found", () => {
     clearNotice();
