@@ -78,7 +78,8 @@ check: $(VENV)/.installed $(VENV)/.extra-check $(VENV)/.typescript-$(TYPESCRIPT)
 	  { echo "the functions above are shared between instruction sets"; exit 1; }
 
 test: $(VENV)/.installed $(VENV)/.extra-test $(VENV)/.real-models
-	$(BIN)/python -m pytest --doctest-modules tests --pyargs attar
+	@# Two at a time: most of the run waits for one core, or for the browser.
+	$(BIN)/python -m pytest -n 2 --dist loadfile --doctest-modules tests --pyargs attar
 	$(MAKE) sanitize
 
 bench: $(VENV)/.installed $(VENV)/.extra-bench
