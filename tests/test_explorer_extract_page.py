@@ -347,7 +347,8 @@ def test_a_picture_of_ones_own(explore, tmp_path):
     addressed(page, image=key)
 
 
-def test_files_and_programs_are_taken_along(explore, tmp_path):
+def test_files_and_programs_are_taken_along(explore, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # the program writes its picture there
     page = explore("extract?image=car&kernel=emboss&pool_size=3")
     settled(page)
     page.locator("button[name=take-along]").click()

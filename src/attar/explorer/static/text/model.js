@@ -9,7 +9,7 @@ export function together(...parts) {
 
 export const t = texts({
   en: {
-    title: "What a trained model sees", tour: "Tour",
+    title: "What a trained model sees", tour: "Guided tour",
     about: "{name}: {n} layers, {weights} weights, looking at {height} × {width} pixels",
     "about-one": "{name}: one layer, {weights} weights, looking at {height} × {width} pixels",
     model: "Model", none: "None yet", demo: "Which way do edges run? (built in)", open: "Open an ONNX file…",

@@ -4,7 +4,7 @@ import { texts } from "../base/text.js";
 
 export const t = texts({
   en: {
-    title: "One number for each map", tour: "Tour", about: "{name}: {n} maps of {height} × {width} behind {layer}",
+    title: "One number for each map", tour: "Guided tour", about: "{name}: {n} maps of {height} × {width} behind {layer}",
     layer: "Layer", by: "Score", "by-mean": "Mean of the map", "by-maximum": "Its maximum",
     "says-mean": "Global average pooling: the {height} × {width} = {n} numbers of a map become one, their mean. Where something is, is forgotten; how much of it there is, stays.",
     "says-maximum": "Global max pooling: of the {height} × {width} = {n} numbers of a map only the largest stays. It tells that something is there, not where, and not how much of it.",
