@@ -144,6 +144,7 @@ class TestFiles:
         assert models.listed()[0] == {"model": "given", "name": path.name}
         assert models.facts("given")["parameters"] == model.count_params()
 
+    @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # of torch
     @pytest.mark.parametrize("kind", ["attar", "torch", "keras"])
     def test_a_live_model(self, kind):
         if kind == "attar":

@@ -65,7 +65,8 @@ def measure(maps: Array) -> Measured:
     sizes = np.abs(pixels)
     strength = np.add.reduce(sizes, axis=0, dtype=np.float64)
     known = maps
-    if np.isnan(strength).any():  # looked for where there is one alone: it takes longer than the rest
+    # Looked for where there is one alone: it takes longer than the rest.
+    if np.isnan(strength).any():
         strength = np.asarray(np.nansum(sizes, axis=0, dtype=np.float64))
         known = np.where(np.isnan(maps), -np.inf, maps)
     maximum, place = nn.max_pool_with_argmax(
