@@ -23,7 +23,7 @@ const t = texts({
   },
   zh: {
     extract: "提取", invariance: "不变性", model: "模型", scores: "得分",
-    "extract-what": "对图片进行滤波、检测、压缩", "invariance-what": "池化忘掉了什么",
+    "extract-what": "对图片进行滤波、检测、浓缩", "invariance-what": "池化忘掉了什么",
     "model-what": "训练好的模型看到什么", "scores-what": "全局池化在数什么",
     rooms: "房间", skip: "跳到房间", dark: "深色", light: "浅色", theme: "切换到{theme}主题",
     tour: "导览", title: "attar · {room}", refused: "此页面无权与服务器通信。请打开 `attar explore` 打印的地址：它以 #token=… 结尾",

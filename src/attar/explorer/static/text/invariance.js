@@ -88,14 +88,14 @@ export const t = texts({
   },
   zh: {
     title: "不变性：池化忘掉了什么",
-    lead: "画点什么，移动它的孪生，看看在一次次压缩之后，两者还能区分多久。",
+    lead: "画点什么，移动它的孪生，看看在一次次浓缩之后，两者还能区分多久。",
     tour: "导览",
 
     feature: "特征", drawn: "画的是什么",
     dot: "一个点", circle: "圆", dots: "两个点", car: "小汽车", drawing: "自己画",
     radius: "半径", distance: "两点距离", size: "画板", pixels: "{n} 像素",
 
-    pooling: "压缩", pool: "池化", window: "窗口", border: "边界",
+    pooling: "浓缩", pool: "池化", window: "窗口", border: "边界",
     max: "最大池化", average: "平均池化", blur: "模糊池化", max_blur: "先取最大再模糊", polyphase: "多相采样", none: "只用步幅",
     "about-max": "每个窗口里的最大值。",
     "about-average": "每个窗口里的平均值。",
