@@ -50,6 +50,7 @@ def opened(monkeypatch):
             found.append(self)
             when_ready()
             self.stop()
+            self.state.models.close()
 
     monkeypatch.setattr(servers, "Server", Recorded)
     for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"):
@@ -128,15 +129,27 @@ def test_a_picture_is_there_from_the_beginning(shell, opened):
     assert np.array_equal(picture.pixels, attar.read_image(PHOTO))
 
 
-def test_a_model_and_a_picture_in_any_order(shell, opened, tmp_path, monkeypatch):
+def test_a_model_and_a_picture_in_any_order(shell, opened, tmp_path):
     model = tmp_path / "Net.ONNX"
-    model.write_bytes(b"")
+    layers = attar.layers
+    base = attar.Sequential([layers.Input((8, 8, 3)), layers.Conv2D(2, 3), layers.MaxPool2D()])
+    base.to_onnx(tmp_path / "net.onnx")
+    (tmp_path / "net.onnx").rename(model)
     for arguments in ([str(model), str(PHOTO)], [str(PHOTO), str(model)]):
         status, out, err = shell("explore", *arguments, "--port", "0")
         assert (status, err) == (0, "")
         assert "/model?image=" in out
     status, out, _ = shell("explore", str(model), "--room", "scores", "--port", "0")
     assert "/scores#token" in out
+
+
+def test_a_model_that_cannot_be_read_is_said_before_a_page_opens(shell, opened, tmp_path):
+    model = tmp_path / "net.onnx"
+    model.write_bytes(b"no model at all")
+    status, out, err = shell("explore", str(model), "--port", "0")
+    assert (status, out) == (2, "")
+    assert "net.onnx" in err
+    assert not opened
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,6 @@ import pytest
 
 import attar
 from attar.errors import ArgumentError, DTypeError, ImageError, ShapeError
-from attar.explorer.models import Models
 from attar.explorer.notebook import state_of
 from tests.wire import Page
 
@@ -150,13 +149,17 @@ def test_rooms_and_languages_that_are_not_there_are_refused():
         attar.explore(lang="fr")
 
 
-def test_a_model_is_opened_by_its_path_or_taken_as_it_is(monkeypatch):
-    taken = []
-    monkeypatch.setattr(Models, "of", classmethod(lambda cls, model: taken.append(model) or cls()))
-    model = object()
-    with attar.explore(model=model) as page:
-        assert fields(page)[0] == "model"
-    assert taken == [model]
+def test_a_model_is_opened_by_its_path_or_taken_as_it_is(tmp_path):
+    layers = attar.layers
+    model = attar.Sequential([layers.Input((8, 8, 3)), layers.Conv2D(2, 3, name="filter")])
+    model.save(tmp_path / "base.safetensors")
+    for given in (model, tmp_path / "base.safetensors"):
+        with attar.explore(model=given) as page:
+            assert fields(page)[0] == "model"
+            facts = page._server.state.models.facts("given")
+        assert (facts["layers"], facts["parameters"]) == (1, model.count_params())
+    with pytest.raises(attar.AttarError, match=r"explore: nothing\.onnx: "):
+        attar.explore(model="nothing.onnx")
 
 
 # ---------------------------------------------------------------- extractions

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from attar.errors import ArgumentError, DTypeError, ShapeError
+from attar.errors import ArgumentError, AttarError, DTypeError, ModelError, ShapeError
 from attar.explorer.rooms import NAMES
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ def beginning(state: "State", lang: str | None) -> dict[str, str]:
 def state_of(image: object, model: object) -> "State":
     """Return what a server serves that begins with this image and this model."""
     from attar.explorer.app import State
-    from attar.explorer.models import Models
+    from attar.explorer.models import GIVEN, Models
     from attar.explorer.pictures import Pictures
     from attar.extraction import Extraction
     from attar.images import read_image
@@ -165,6 +165,13 @@ def state_of(image: object, model: object) -> "State":
         models = Models(Path(model))
     else:
         models = Models.of(model)
+    if model is not None:
+        try:
+            models.facts(GIVEN)  # what is wrong with it is said here, before a page opens
+        except AttarError as error:
+            models.close()
+            named = f"{model}: " if isinstance(model, str | os.PathLike) else ""
+            raise ModelError(f"explore: {named}{error}") from error
     return State(pictures, models, opening)
 
 
