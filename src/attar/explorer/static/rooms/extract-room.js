@@ -14,6 +14,7 @@ import { server } from "../base/session.js";
 import { guidedTour } from "../parts/guided-tour.js";
 import { WHOLE } from "../parts/map-panel.js";
 import { picturePicker } from "../parts/picture-picker.js";
+import { roomHead } from "../parts/room-head.js";
 import { t } from "../text/extract.js";
 import { ArithmeticCard, marksOf } from "./extract/arithmetic.js";
 import { STAGES, USUAL, read, wish, written } from "./extract/choices.js";
@@ -66,9 +67,7 @@ class ExtractRoom extends HTMLElement {
     this.#picker.seen = async () => this.#renewed;
     this.#listen();
     this.replaceChildren(
-      h("div", { class: "row spread room-head" },
-        h("div", {}, h("h1", {}, t("title")), h("p", { class: "muted" }, t("lead"))),
-        button(t("tour"), () => this.#startTour(0), { name: "tour" })),
+      roomHead(t("title"), h("p", { class: "muted" }, t("lead")), () => this.#startTour(0)),
       h("div", { class: "extract-desk" },
         h("div", { class: "stack extract-source" }, this.#picture, this.#kernel.element),
         h("div", { class: "stack extract-maps" },

@@ -11,6 +11,7 @@ import { report } from "../base/notices.js";
 import { server } from "../base/session.js";
 import { number } from "../base/text.js";
 import { guidedTour } from "../parts/guided-tour.js";
+import { roomHead } from "../parts/room-head.js";
 import { t } from "../text/invariance.js";
 import { Bitmap, line } from "./invariance/bitmap.js";
 import { knobs } from "./invariance/knobs.js";
@@ -69,9 +70,7 @@ class InvarianceRoom extends HTMLElement {
     this.#buildTools();
     this.#buildCountChoice();
     this.replaceChildren(
-      h("div", { class: "row spread room-head" },
-        h("div", {}, h("h1", {}, t("title")), h("p", { class: "muted" }, t("lead"))),
-        button(t("tour"), () => this.#startTour(0), { name: "tour" })),
+      roomHead(t("title"), h("p", { class: "muted" }, t("lead")), () => this.#startTour(0)),
       h("div", { class: "places" },
         h("section", { class: "card stack", id: "pad-card" },
           h("h2", {}, t("pad")),

@@ -1,11 +1,11 @@
 /** <model-room>: what a trained model sees, layer by layer. */
 
 import * as address from "../base/address.js";
-import { button } from "../base/controls.js";
 import { h } from "../base/dom.js";
 import { clearNotice, report } from "../base/notices.js";
 import { server } from "../base/session.js";
 import { guidedTour } from "../parts/guided-tour.js";
+import { roomHead } from "../parts/room-head.js";
 import { modelTour } from "../text/model-tour.js";
 import { t } from "../text/model.js";
 import { invitation } from "./model/invitation.js";
@@ -51,7 +51,6 @@ class ModelRoom extends HTMLElement {
   });
   #detail = new MapDetail({ view: () => this.#showMap(), point: (cell) => this.#point(cell) });
   #tour = guidedTour();
-  #title = h("h1", {}, t("title"));
   #about = h("p", { class: "muted", id: "about-model" });
   #prediction = h("section", { class: "card stack", id: "prediction" });
   #curve = h("section", { class: "card stack", id: "curve", hidden: true });
@@ -72,8 +71,7 @@ class ModelRoom extends HTMLElement {
         h("section", { class: "card", id: "map" }, this.#detail.element)),
     );
     this.replaceChildren(
-      h("div", { class: "row spread room-head" }, h("div", {}, this.#title, this.#about),
-        button(t("tour"), () => this.#startTour(0), { name: "tour" })),
+      roomHead(t("title"), this.#about, () => this.#startTour(0)),
       h("div", { class: "desk" }, this.#desk.element, h("div", { class: "stack" }, this.#bar.element, this.#invitation, this.#results)),
       this.#tour,
     );
@@ -83,8 +81,6 @@ class ModelRoom extends HTMLElement {
       report(error);
       return;
     }
-    if (!this.#looking.model && this.#desk.models.some(({ model }) => model === "given")) this.#looking.model = "given";
-    this.#desk.draw();
     await this.#run();
     if ("tour" in fields) this.#startTour(address.count(fields, "tour", 1, 1, 99) - 1);
   }

@@ -1,10 +1,11 @@
 /** <scores-room>: what global pooling leaves of each map, and what becomes of it. */
 
 import * as address from "../base/address.js";
-import { button, picklist, segments } from "../base/controls.js";
+import { picklist, segments } from "../base/controls.js";
 import { h } from "../base/dom.js";
 import { clearNotice, report } from "../base/notices.js";
 import { guidedTour } from "../parts/guided-tour.js";
+import { roomHead } from "../parts/room-head.js";
 import { scoresTour } from "../text/scores-tour.js";
 import { t } from "../text/scores.js";
 import { invitation } from "./model/invitation.js";
@@ -44,8 +45,7 @@ class ScoresRoom extends HTMLElement {
     this.#label = "class" in fields ? address.count(fields, "class", 0, 0, 1 << 24) : null;
     this.#desk.listen(this.#listening.signal);
     this.replaceChildren(
-      h("div", { class: "row spread room-head" }, h("div", {}, h("h1", {}, t("title")), this.#about),
-        button(t("tour"), () => this.#startTour(0), { name: "tour" })),
+      roomHead(t("title"), this.#about, () => this.#startTour(0)),
       h("div", { class: "desk" }, this.#desk.element, h("div", { class: "stack" }, this.#bar.element, this.#invitation, this.#results)),
       this.#tour,
     );
@@ -55,8 +55,6 @@ class ScoresRoom extends HTMLElement {
       report(error);
       return;
     }
-    if (!this.#looking.model && this.#desk.models.some(({ model }) => model === "given")) this.#looking.model = "given";
-    this.#desk.draw();
     await this.#run();
     if ("tour" in fields) this.#startTour(address.count(fields, "tour", 1, 1, 99) - 1);
   }

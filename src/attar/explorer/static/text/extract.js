@@ -17,7 +17,7 @@ export const t = texts({
     "map-dead": "Dead space {dead}.", keys: "Arrow keys point at a pixel, Enter holds it, + and − zoom.",
     scale: "Colours of {stage}, from {from} to {to}",
     // Tools
-    tools: "Tools", tour: "Guided tour", save: "Code and files…", closer: "Zoom in", farther: "Zoom out", whole: "Whole picture",
+    tools: "Tools", save: "Code and files…", closer: "Zoom in", farther: "Zoom out", whole: "Whole picture",
     // Knobs
     "picture-card": "Picture", read: "Read as", color: "Colour", gray: "Gray",
     "kernel-card": "Kernel", kernel: "Kernel", own: "your own", gaussian: "Gaussian", random: "random",
@@ -69,7 +69,7 @@ export const t = texts({
     map: "{stage}，{size} 像素，取值 {from} 到 {to}。",
     "map-dead": "死区 {dead}。", keys: "方向键指向像素，回车固定，+ 和 − 缩放。",
     scale: "{stage}的颜色，从 {from} 到 {to}",
-    tools: "工具", tour: "导览", save: "代码与文件…", closer: "放大", farther: "缩小", whole: "整幅图",
+    tools: "工具", save: "代码与文件…", closer: "放大", farther: "缩小", whole: "整幅图",
     "picture-card": "图片", read: "读作", color: "彩色", gray: "灰度",
     "kernel-card": "卷积核", kernel: "卷积核", own: "自定义", gaussian: "高斯", random: "随机",
     height: "高", width: "宽", size: "尺寸", std: "标准差", seed: "种子",

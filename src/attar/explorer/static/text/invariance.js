@@ -6,7 +6,6 @@ export const t = texts({
   en: {
     title: "Invariance: what pooling forgets",
     lead: "Draw something, move its twin, and watch how long they can be told apart while both are condensed.",
-    tour: "Guided tour",
 
     feature: "Feature", drawn: "What is drawn",
     dot: "A dot", circle: "A circle", dots: "Two dots", car: "A car", drawing: "Your drawing",
@@ -89,7 +88,6 @@ export const t = texts({
   zh: {
     title: "不变性：池化忘掉了什么",
     lead: "画点什么，移动它的孪生，看看在一次次浓缩之后，两者还能区分多久。",
-    tour: "导览",
 
     feature: "特征", drawn: "画的是什么",
     dot: "一个点", circle: "圆", dots: "两个点", car: "小汽车", drawing: "自己画",

@@ -9,7 +9,7 @@ export function together(...parts) {
 
 export const t = texts({
   en: {
-    title: "What a trained model sees", tour: "Guided tour",
+    title: "What a trained model sees",
     about: "{name}: {n} layers, {weights} weights, looking at {height} × {width} pixels",
     "about-one": "{name}: one layer, {weights} weights, looking at {height} × {width} pixels",
     model: "Model", none: "None yet", demo: "Which way do edges run? (built in)", open: "Open an ONNX file…",
@@ -50,7 +50,7 @@ export const t = texts({
     "curve-alt": "Curve of the difference through {n} layers; {last} at the end",
   },
   zh: {
-    title: "训练好的模型看到什么", tour: "导览",
+    title: "训练好的模型看到什么",
     about: "{name}：{n} 层，{weights} 个权重，看 {height} × {width} 像素",
     "about-one": "{name}：只有一层，{weights} 个权重，看 {height} × {width} 像素",
     model: "模型", none: "还没有", demo: "边缘朝哪个方向？（内置）", open: "打开 ONNX 文件…",

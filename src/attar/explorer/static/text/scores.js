@@ -4,7 +4,7 @@ import { texts } from "../base/text.js";
 
 export const t = texts({
   en: {
-    title: "One number for each map", tour: "Guided tour", about: "{name}: {n} maps of {height} × {width} behind {layer}",
+    title: "One number for each map", about: "{name}: {n} maps of {height} × {width} behind {layer}",
     layer: "Layer", by: "Score", "by-mean": "Mean of the map", "by-maximum": "Its maximum",
     "says-mean": "Global average pooling: the {height} × {width} = {n} numbers of a map become one, their mean. Where something is, is forgotten; how much of it there is, stays.",
     "says-maximum": "Global max pooling: of the {height} × {width} = {n} numbers of a map only the largest stays. It tells that something is there, not where, and not how much of it.",
@@ -17,7 +17,7 @@ export const t = texts({
     sum: "What each map adds to the score of the class", weight: "Weight", adds: "Adds", rest: "All others", bias: "Bias", score: "Score",
   },
   zh: {
-    title: "每张特征图一个数", tour: "导览", about: "{name}：{layer} 之后有 {n} 张 {height} × {width} 的特征图",
+    title: "每张特征图一个数", about: "{name}：{layer} 之后有 {n} 张 {height} × {width} 的特征图",
     layer: "层", by: "得分", "by-mean": "特征图的均值", "by-maximum": "特征图的最大值",
     "says-mean": "全局平均池化：一张特征图的 {height} × {width} = {n} 个数变成一个数，也就是均值。东西在哪里被忘掉了，有多少则留了下来。",
     "says-maximum": "全局最大池化：一张特征图的 {height} × {width} = {n} 个数只留下最大的一个。它说明有这样东西，却不说在哪里，也不说有多少。",

@@ -95,10 +95,11 @@ export class LookingDesk {
     if (other) this.draw();
   }
 
-  /** Ask which models there are. */
+  /** Ask which models there are; the one of the command line is looked at where none was chosen. */
   async list() {
     const { fields } = await server().ask("model.list");
     this.models = fields.models;
+    if (!this.looking.model && this.models.some(({ model }) => model === "given")) this.looking.model = "given";
     this.draw();
   }
 
