@@ -26,6 +26,7 @@ from attar.cli.shell import (
     reason,
 )
 from attar.errors import ArgumentError, AttarError, ShapeError
+from attar.preparation import Preparation, fitted
 from attar.tables import memory, shape_text
 
 if TYPE_CHECKING:
@@ -150,9 +151,7 @@ class _Recipe:
 
     shape: tuple[int | None, int | None, int]  # of the model's input; None where the size is free
     fixed: bool  # whether it is the model that asks for this size
-    scale: float
-    mean: tuple[float, ...]
-    bgr: bool
+    preparation: Preparation
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -204,7 +203,8 @@ def _recipe(
     means = _numbers("--mean", "0" if mean is None else mean)
     if len(means) not in (1, channels):
         raise ArgumentError(f"--mean has {len(means)} numbers; the model takes {channels} channels")
-    return _Recipe((height, width, channels), size is None, scale, means, bgr)
+    preparation = Preparation(scale, means, bgr=bgr)
+    return _Recipe((height, width, channels), size is None, preparation)
 
 
 def _numbers(option: str, text: str) -> tuple[float, ...]:
@@ -245,19 +245,15 @@ def _target(output: str | None, image: str, model: str, layer: str) -> Path:
 
 def _see(model: "Sequential", path: str, recipe: _Recipe, max_pixels: int) -> _Seen:
     """Read a picture and make of it what the model takes."""
-    from attar.images import read_image, resize_image
+    from attar.images import read_image
 
     height, width, channels = recipe.shape
     image = read_image(path, color="gray" if channels == 1 else "rgb", max_pixels=max_pixels)
     read_size = (image.shape[0], image.shape[1])
     size = (height or read_size[0], width or read_size[1])
     _check_memory(model, (1, *size, channels))
-    if size != read_size:
-        image = resize_image(image, *size)
-    image = image.reshape(*size, channels)
-    given = image * np.float32(recipe.scale) - np.array(recipe.mean, np.float32)
-    given = np.ascontiguousarray(given[None, :, :, ::-1] if recipe.bgr else given[None])
-    return _Seen(image, given, read_size, recipe.fixed)
+    image = fitted(image, *size, channels)
+    return _Seen(image, recipe.preparation.apply(image), read_size, recipe.fixed)
 
 
 def _check_memory(model: "Sequential", shape: tuple[int, ...]) -> None:
@@ -362,9 +358,9 @@ def _document(
         "input": {
             "shape": list(recipe.shape if seen is None else seen.input.shape[1:]),
             "resized": seen is not None and seen.resized,
-            "scale": recipe.scale,
-            "mean": list(recipe.mean),
-            "bgr": recipe.bgr,
+            "scale": recipe.preparation.scale,
+            "mean": list(recipe.preparation.mean),
+            "bgr": recipe.preparation.bgr,
         },
         "layers": [
             {"name": layer.name, "shape": list(layer.shape), "channels": _channels(layer)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
@@ -37,7 +38,7 @@ from attar.layers import Layer
 if TYPE_CHECKING:
     import onnx
 
-__all__ = ["read"]
+__all__ = ["read", "read_bytes"]
 
 OPERATION = "from_onnx"
 OLDEST_OPSET = 7
@@ -79,6 +80,35 @@ def read(path: str | os.PathLike[str], *, layout: Literal["NCHW", "NHWC"] | None
     if layout not in (None, "NCHW", "NHWC"):
         raise ArgumentError(f"{OPERATION}: layout must be 'NCHW', 'NHWC' or None, got {layout!r}")
     file = file_of(OPERATION, path)
+    return _parse(file.read_bytes(), shown_path(file), file.parent, layout)
+
+
+def read_bytes(data: bytes, *, layout: Literal["NCHW", "NHWC"] | None = None) -> Graph:
+    """Read the bytes of an ONNX file that must hold all of its weights.
+
+    For files from people who are not trusted with names of other files.
+
+    Parameters
+    ----------
+    data : bytes
+    layout : {"NCHW", "NHWC"}, optional
+        As of `read`.
+
+    Raises
+    ------
+    ModelError (a ValueError)
+        As of `read`; or weights are in another file.
+
+    Examples
+    --------
+    >>> read_bytes(b"no model")
+    Traceback (most recent call last):
+    attar.errors.ModelError: from_onnx: the file is not an ONNX model, or it is cut off
+    """
+    return _parse(data, "the file", None, layout)
+
+
+def _parse(data: bytes, called: str, folder: Path | None, layout: str | None) -> Graph:
     try:
         import onnx
         from google.protobuf.message import DecodeError
@@ -86,18 +116,15 @@ def read(path: str | os.PathLike[str], *, layout: Literal["NCHW", "NHWC"] | None
         raise ModelError(
             f"{OPERATION} needs the package onnx; install it with pip install 'attar[models]'"
         ) from error
-    data = file.read_bytes()
     check_protobuf(OPERATION, data)
     try:
         model = onnx.ModelProto.FromString(data)
     except DecodeError as error:
-        raise ModelError(
-            f"{OPERATION}: {shown_path(file)} is not an ONNX model, or it is cut off"
-        ) from error
+        raise ModelError(f"{OPERATION}: {called} is not an ONNX model, or it is cut off") from error
     budget = Budget(OPERATION, len(data))
     del data
     with taking_over(OPERATION):
-        return _Reader(model, Tensors(OPERATION, file.parent, budget), budget).read(layout)
+        return _Reader(model, Tensors(OPERATION, folder, budget), budget).read(layout)
 
 
 class _Operator:

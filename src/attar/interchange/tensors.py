@@ -37,12 +37,12 @@ class Tensors:
     Parameters
     ----------
     operation : str
-    folder : Path
-        Where the model is; files that it names must be there.
+    folder : Path or None
+        Where the model is; files that it names must be there. None where it may name none.
     budget : Budget
     """
 
-    def __init__(self, operation: str, folder: Path, budget: Budget) -> None:
+    def __init__(self, operation: str, folder: Path | None, budget: Budget) -> None:
         self._operation = operation
         self._folder = folder
         self._budget = budget
@@ -92,6 +92,11 @@ class Tensors:
     def _external(
         self, tensor: onnx.TensorProto, what: str, dtype: np.dtype[Any], size_bytes: int
     ) -> Array:
+        if self._folder is None:
+            raise ModelError(
+                f"{self._operation}: {what} is in another file; one file is read here. Save the "
+                "model with its weights inside (save_as_external_data=False)"
+            )
         entries = {entry.key: str(entry.value) for entry in tensor.external_data[:16]}
         file = inside(self._operation, self._folder, entries.get("location", ""))
         try:
