@@ -1,0 +1,77 @@
+"""Which sizes of images a model takes, found by trying where it does not say."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from attar.errors import AttarError, ModelError
+from attar.models.protocol import OPERATION, Engine
+from attar.tables import shape_text
+
+__all__ = ["Settled", "settle"]
+
+# Most usual first: ImageNet, then small pictures and digits, then the sizes of single models.
+_TRIED = (224, 32, 28, 64, 96, 128, 24, 48, 12, 112, 160, 192, 227, 256, 299, 331, 384, 512)
+_APART = 32  # between two sizes that are tried: a multiple of the strides of most models
+
+
+class Settled(NamedTuple):
+    """What a model takes.
+
+    Attributes
+    ----------
+    height, width : int or None
+        None where any number will do.
+    channels : int
+    probes : tuple of (int, int)
+        Sizes that it takes for sure: one, or two that differ wherever the size is free.
+    says : str
+    """
+
+    height: int | None
+    width: int | None
+    channels: int
+    probes: tuple[tuple[int, int], ...]
+    says: str
+
+
+def settle(engine: Engine, height: int | None, width: int | None, says: str) -> Settled:
+    """Find out which sizes a model takes.
+
+    Raises
+    ------
+    ModelError (a ValueError)
+        None that was tried.
+    """
+    fixed = height is not None and width is not None
+    tried: dict[tuple[int, int, int], AttarError] = {}
+    for channels in (engine.takes.channels,) if engine.takes.channels else (3, 1):
+        for side in (0,) if fixed else _TRIED:
+            size = (height or side, width or side)
+            if (error := _refused(engine, *size, channels)) is not None:
+                tried[*size, channels] = error
+                continue
+            if fixed:
+                return Settled(height, width, channels, (size,), says)
+            other = (height or side + _APART, width or side + _APART)
+            if _refused(engine, *other, channels) is None:
+                return Settled(height, width, channels, (size, other), says)
+            return Settled(*size, channels, (size,), "found by trying: other sizes do not fit")
+    last = next(iter(tried.values()))
+    if fixed:
+        raise ModelError(
+            f"{OPERATION}: the model does not take images of "
+            f"{shape_text((height, width, engine.takes.channels))}: {last}"
+        ) from last
+    raise ModelError(
+        f"{OPERATION}: the model says no size, and takes none of those that were tried; pass "
+        f"size=(height, width). At {shape_text(next(iter(tried)))}: {last}"
+    ) from last
+
+
+def _refused(engine: Engine, height: int, width: int, channels: int) -> AttarError | None:
+    try:
+        engine.describe(height, width, channels)
+    except AttarError as error:
+        return error
+    return None
