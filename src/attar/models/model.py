@@ -289,10 +289,11 @@ class Model:
         --------
         >>> import attar
         >>> from attar import layers
-        >>> model = attar.open_model(attar.Sequential([layers.Input((8, 8, 3)), layers.ReLU()]))
+        >>> detect = attar.Sequential([layers.Input((8, 8, 3)), layers.ReLU(name="detect")])
+        >>> model = attar.open_model(detect)
         >>> batches = (np.full((5, 8, 8, 3), 0.5, np.float32) for _ in range(3))
-        >>> for piece in model.stream(batches, watch=["relu"]):
-        ...     print(piece.start, piece.stop, piece.maps["relu"].mean())
+        >>> for piece in model.stream(batches, watch=["detect"]):
+        ...     print(piece.start, piece.stop, piece.maps["detect"].mean())
         0 5 0.5
         5 10 0.5
         10 15 0.5
