@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -71,7 +72,9 @@ class OnnxEngine:
     @classmethod
     def from_path(cls, path: Any, layout: Layout | None) -> Self:
         """Open a file."""
-        return cls(onnx_files.read(path), layout)
+        engine = cls(onnx_files.read(path), layout)
+        engine.name = Path(path).stem
+        return engine
 
     @classmethod
     def from_bytes(cls, data: bytes, layout: Layout | None) -> Self:

@@ -54,7 +54,7 @@ class ModelLayer:
         size of the image.
     receptive_field, stride : (int, int), optional
         Height and width of what a pixel far from every border looks at, in pixels of the image, and
-        how far apart the fields of neighbours are; 0 where there is one position. None where no box
+        how far apart the fields of neighbours are; 0 behind a global pool. None where no box
         says it: behind flattening, attention or resizing, or where it depends on the size of the
         image.
     parameters : int
