@@ -15,7 +15,14 @@ from attar.models.protocol import OPERATION, Array, Layout, Takes
 from attar.preparation import PREPARATIONS, Preparation, fitted
 from attar.tables import shape_text
 
-__all__ = ["KNOWN", "ModelInput", "known_preparation", "read_preparation", "read_size"]
+__all__ = [
+    "KNOWN",
+    "ModelInput",
+    "known_preparation",
+    "read_preparation",
+    "read_size",
+    "rescaled",
+]
 
 _SIGNED = Preparation(scale=2.0, mean=(1.0,))  # -1 to 1
 _BYTES, _TORCH, _CAFFE = (PREPARATIONS[name] for name in ("bytes", "torch", "vgg"))
@@ -63,6 +70,13 @@ def known_preparation(name: str) -> tuple[Preparation, str] | None:
         if lowered == key or lowered.startswith((f"{key}_", f"{key}.")):
             return KNOWN[key], f"known of {key}"
     return None
+
+
+def rescaled(factor: float, layer: str) -> tuple[Preparation, str]:
+    """Return what a model takes that multiplies its input by a factor first."""
+    if factor < 1 / 16:  # 1/255, 1/127.5 or the deviation of bytes: it makes small what is large
+        return Preparation(scale=255.0), f"its layer {layer} takes 0 to 255"
+    return Preparation(), f"its layer {layer} takes 0 to 1"
 
 
 @dataclass(frozen=True)

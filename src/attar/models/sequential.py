@@ -11,7 +11,7 @@ from attar.errors import ModelError
 from attar.graph import shape_argument
 from attar.layers import Layer
 from attar.models.calls import EVERYTHING, PIXEL, Call, Seen, Task
-from attar.models.inputs import known_preparation
+from attar.models.inputs import known_preparation, rescaled
 from attar.models.protocol import OPERATION, Answers, Array, Described, Takes
 from attar.preparation import Preparation
 from attar.sequential import Sequential
@@ -109,13 +109,6 @@ class SequentialEngine:
 def _shared(map: Any, images: Array, maps: dict[str, Array]) -> bool:
     """Whether an answer lies in memory that someone else was given."""
     return any(np.may_share_memory(map, other) for other in (images, *maps.values()))
-
-
-def rescaled(factor: float, layer: str) -> tuple[Preparation, str]:
-    """Return what a model takes that multiplies its input by a factor first."""
-    if factor < 1 / 16:  # 1/255, 1/127.5 or the deviation of bytes: it makes small what is large
-        return Preparation(scale=255.0), f"its layer {layer} takes 0 to 255"
-    return Preparation(), f"its layer {layer} takes 0 to 1"
 
 
 def _seen(layer: Layer, given: Any, shapes: list[Any]) -> Seen:
