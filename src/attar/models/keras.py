@@ -272,6 +272,8 @@ def _one(shape: Sequence[int], channels_first: bool) -> tuple[int, ...]:
 
 
 def _array(tensor: Any) -> np.ndarray[Any, Any]:
+    if hasattr(tensor, "detach"):  # of PyTorch, which Keras would copy
+        return np.asarray(tensor.detach().cpu().float().numpy())
     return np.asarray(keras.ops.convert_to_numpy(tensor))
 
 

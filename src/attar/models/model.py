@@ -302,7 +302,7 @@ class Model:
         chosen = self._chosen("stream") if output else None
         if budget_bytes < 1:
             raise ArgumentError(f"stream: budget_bytes must be at least 1, got {budget_bytes}")
-        batches = [images] if isinstance(images, np.ndarray) or np.ndim(images) == 4 else images
+        batches = [images] if hasattr(images, "ndim") else images
         return self._pieces("stream", batches, names, chosen, budget_bytes)
 
     # ------------------------------------------------------------------ how it is run

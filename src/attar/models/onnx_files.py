@@ -106,8 +106,12 @@ class _Check:
             )
         if graph.sparse_initializer:
             raise ModelError(f"{OPERATION}: sparse weights are not read; store them densely")
+        values = (*graph.input, *graph.output, *graph.initializer)
+        _check_text(each.name for each in values)
         self._take(graph.initializer)
         for node in graph.node:
+            _check_text((node.name, node.op_type, node.domain, *node.input, *node.output))
+            _check_text(attribute.name for attribute in node.attribute)
             where = f"the node {shown(node.name or next(iter(node.output), ''))}"
             if node.domain not in ("", "ai.onnx"):
                 raise ModelError(
@@ -142,3 +146,10 @@ class _Check:
                 tensor.ClearField("external_data")
                 tensor.ClearField("data_location")
                 tensor.raw_data = array.tobytes()
+
+
+def _check_text(names: Iterable[str]) -> None:
+    """Refuse names that are no text: protobuf gives their bytes instead."""
+    for name in names:
+        if not isinstance(name, str):
+            raise ModelError(f"{OPERATION}: the name {shown(name)} is no text")

@@ -10,8 +10,8 @@ from attar.tables import shape_text
 
 __all__ = ["Settled", "settle"]
 
-# Most usual first: ImageNet, then small pictures and digits, then the sizes of single models.
-_TRIED = (224, 32, 28, 64, 96, 128, 24, 48, 12, 112, 160, 192, 227, 256, 299, 331, 384, 512)
+# A small one first, since most models take any; then ImageNet, small pictures, digits, and others.
+_TRIED = (96, 224, 32, 28, 64, 128, 24, 48, 12, 112, 160, 192, 227, 256, 299, 331, 384, 512)
 _APART = 32  # between two sizes that are tried: a multiple of the strides of most models
 
 
