@@ -57,16 +57,14 @@ def settle(engine: Engine, height: int | None, width: int | None, says: str) -> 
             if _refused(engine, *other, channels) is None:
                 return Settled(height, width, channels, (size, other), says)
             return Settled(*size, channels, (size,), "found by trying: other sizes do not fit")
-    last = next(iter(tried.values()))
+    size, error = next(iter(tried.items()))
+    why = f"{shape_text(size)}: {str(error).removeprefix(f'{OPERATION}: ')}"
     if fixed:
-        raise ModelError(
-            f"{OPERATION}: the model does not take images of "
-            f"{shape_text((height, width, engine.takes.channels))}: {last}"
-        ) from last
+        raise ModelError(f"{OPERATION}: the model does not take images of {why}") from error
     raise ModelError(
         f"{OPERATION}: the model says no size, and takes none of those that were tried; pass "
-        f"size=(height, width). At {shape_text(next(iter(tried)))}: {last}"
-    ) from last
+        f"size=(height, width). At {why}"
+    ) from error
 
 
 def _refused(engine: Engine, height: int, width: int, channels: int) -> AttarError | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from attar.errors import ModelError
@@ -115,7 +115,8 @@ class TorchEngine:
 @contextmanager
 def _evaluating(module: torch.nn.Module) -> Iterator[None]:
     modes = [(each, each.training) for each in module.modules()]
-    module.eval()
+    with suppress(NotImplementedError):  # of exported programs, which are as they were exported
+        module.eval()
     try:
         yield
     finally:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
+from attar.geometry import Axis
 from attar.models.calls import EVERYTHING, PIXEL, Seen, Task, slide
 
 __all__ = ["seen_by", "task_of", "work_of"]
@@ -19,9 +20,16 @@ _DETECT = {
     "prelu_kernel", "relu", "relu6", "rrelu_with_noise", "selu", "sigmoid", "silu", "softmax",
     "softplus", "tanh", "threshold",
 }  # fmt: skip
-_FILTER = {"addmm", "bmm", "convolution", "linear", "mm", "mkldnn_convolution"}
-_POOLS = {"avg_pool2d", "max_pool2d", "max_pool2d_with_indices"}
-_ADAPTIVE = {"adaptive_avg_pool2d", "adaptive_max_pool2d"}
+# Without a number at the end, or extract: attar's own operators, of attar.torch.
+_FILTER = {"addmm", "bmm", "convolution", "extract", "linear", "mm"}
+_POOLS = {
+    "avg_pool", "avg_pool2d", "blur_pool", "lp_pool", "max_blur_pool", "max_pool", "max_pool2d",
+    "max_pool2d_with_indices", "polyphase_pool", "soft_pool",
+}  # fmt: skip
+_ADAPTIVE = {
+    "adaptive_avg_pool", "adaptive_avg_pool2d", "adaptive_max_pool", "adaptive_max_pool2d",
+    "gem_pool",
+}  # fmt: skip
 _MERGE = {"add", "cat", "div", "maximum", "minimum", "mul", "sub"}
 _PIXELS = {
     "abs", "alias", "batch_norm", "clone", "contiguous", "copy", "cudnn_batch_norm", "detach",
@@ -76,6 +84,14 @@ def work_of(kind: str, arguments: Sequence[Any], weights: Shape | None, answer: 
     """Count the multiplications with weights for one image, by the shape of the weights."""
     if weights is None or kind not in _FILTER:
         return 0
+    if kind == "extract":
+        _, filter = _extract_windows(arguments)
+        sides = arguments[4]
+        places = (
+            (size + sides[2 * i] + sides[2 * i + 1] - axis.extent) // axis.stride + 1
+            for i, (size, axis) in enumerate(zip(arguments[0].shape[2:], filter, strict=True))
+        )
+        return math.prod(places) * math.prod(weights)
     if kind == "convolution":
         if len(arguments) > 6 and arguments[6]:  # transposed: each input meets each weight
             return math.prod(arguments[0].shape[1:]) * math.prod(weights[1:])
@@ -141,6 +157,48 @@ def _pad(arguments: Sequence[Any], given: Shape, _answer: Shape) -> Seen:
     return slide((1, 1), before=(pads[2] if len(pads) == 4 else 0, pads[0]))
 
 
+def _behind(first: tuple[Axis, Axis], second: tuple[Axis, Axis]) -> tuple[Axis, Axis]:
+    """Return what windows over the answers of windows see."""
+    return slide(
+        [a.extent + (b.extent - 1) * a.stride for a, b in zip(first, second, strict=True)],
+        [a.stride * b.stride for a, b in zip(first, second, strict=True)],
+        before=[a.pad_before + b.pad_before * a.stride for a, b in zip(first, second, strict=True)],
+    )
+
+
+def _extract_windows(arguments: Sequence[Any]) -> tuple[tuple[Axis, Axis], tuple[Axis, Axis]]:
+    """Return what an answer of `attar.torch.Extract2d` sees, and what its convolution does."""
+    weights, (strides, sides, dilations) = arguments[1], arguments[3:6]
+    filter = slide(tuple(weights.shape[2:]), strides, dilations, sides[::2])
+    window, steps, around = arguments[8:11]
+    return (_behind(filter, slide(window, steps, before=around)) if window else filter), filter
+
+
+def _extract(arguments: Sequence[Any], _given: Shape, _answer: Shape) -> Seen:
+    return _extract_windows(arguments)[0]
+
+
+def _blur(size: Sequence[int], stride: Sequence[int]) -> tuple[Axis, Axis]:
+    return slide(size, stride, before=[(each - 1) // 2 for each in size])
+
+
+def _blur_pool(arguments: Sequence[Any], _given: Shape, _answer: Shape) -> Seen:
+    return _blur(arguments[1], arguments[2])
+
+
+def _max_blur_pool(arguments: Sequence[Any], _given: Shape, _answer: Shape) -> Seen:
+    window, size, stride, padding = arguments[1:5]
+    return _behind(slide(window, before=padding), _blur(size, stride))
+
+
+def _polyphase_pool(arguments: Sequence[Any], _given: Shape, _answer: Shape) -> Seen:
+    return slide(arguments[1], arguments[1])  # whichever phase it takes
+
+
+def _lp_pool(arguments: Sequence[Any], given: Shape, answer: Shape) -> Seen:
+    return _pool([arguments[0], *arguments[2:]], given, answer, dilated=False)
+
+
 def _shape(_arguments: Sequence[Any], given: Shape, answer: Shape) -> Seen:
     return PIXEL if given == answer else None
 
@@ -176,10 +234,14 @@ _HANDLERS: dict[str, Callable[[Sequence[Any], Shape, Shape], Seen]] = {
     **dict.fromkeys(("softmax", "log_softmax"), _channels(1, -1)),
     **dict.fromkeys(("split", "split_with_sizes"), _channels(2, 0)),
     **dict.fromkeys(("mean", "amax", "sum"), _reduce),
-    "avg_pool2d": _mean_pool,
+    **dict.fromkeys(("avg_pool", "avg_pool2d", "soft_pool"), _mean_pool),
+    "blur_pool": _blur_pool,
     "cat": _channels(1, 0),
     "convolution": _convolution,
-    "max_pool2d": _pool,
-    "max_pool2d_with_indices": _pool,
+    "extract": _extract,
+    "lp_pool": _lp_pool,
+    "max_blur_pool": _max_blur_pool,
+    **dict.fromkeys(("max_pool", "max_pool2d", "max_pool2d_with_indices"), _pool),
+    "polyphase_pool": _polyphase_pool,
     "slice": _slice,
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,9 @@ def read(file: Path) -> Any:
     try:
         if file.suffix.lower() == ".pt2":
             return torch.export.load(file).module()
-        found = torch.load(file, map_location="cpu", weights_only=False)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that compiled scripts go out of use
+            found = torch.load(file, map_location="cpu", weights_only=False)
     except Exception as error:  # whatever a pickle raises, such as for classes that are not there
         raise ModelError(
             f"{OPERATION}: PyTorch cannot open {shown_path(file)}: {shown(str(error), 300)}"

@@ -23,7 +23,7 @@ from attar.models.torch_calls import seen_by, task_of, work_of
 
 __all__ = ["Recorder", "tensors_in"]
 
-_WEIGHTS_AT = {"addmm": 2, "bmm": 1, "convolution": 1, "linear": 1, "mm": 1}
+_WEIGHTS_AT = {"addmm": 2, "bmm": 1, "convolution": 1, "extract": 1, "linear": 1, "mm": 1}
 
 
 def tensors_in(value: Any) -> Iterator[torch.Tensor]:
@@ -69,7 +69,7 @@ class Recorder(TorchDispatchMode):
                 self._weights[weight] = id(weight)
         self._counted: set[int] = set()
         self._module = module
-        self._inside: list[tuple[str, bool, int]] = []  # name, whether it has children, first call
+        self._inside: list[tuple[str, bool, int]] = []  # name, whether it is one layer, first call
 
     def place(self, tensor: Any) -> int:
         """Return which call a tensor is the answer of; -1 where of none."""
@@ -82,7 +82,8 @@ class Recorder(TorchDispatchMode):
         """Follow which module is running."""
         with ExitStack() as stack:
             for name, module in self._module.named_modules():
-                if name:
+                # Of a compiled script the modules are gone; its operations are left.
+                if name and not isinstance(module, torch.jit.ScriptModule):
                     before = module.register_forward_pre_hook(self._enter(name))
                     behind = module.register_forward_hook(self._leave)
                     stack.callback(before.remove)
@@ -91,8 +92,10 @@ class Recorder(TorchDispatchMode):
 
     def _enter(self, name: str) -> Any:
         def enter(module: torch.nn.Module, _arguments: Any) -> None:
-            has_children = next(module.children(), None) is not None
-            self._inside.append((name, has_children, len(self.calls)))
+            # What PyTorch's own modules call is theirs; that of others may be layers as well.
+            own = type(module).__module__.startswith("torch.nn.modules")
+            is_whole = own or next(module.children(), None) is None
+            self._inside.append((name, is_whole, len(self.calls)))
 
         return enter
 
@@ -172,9 +175,9 @@ class Recorder(TorchDispatchMode):
             )
             self._places[tensor] = len(self.calls)
             self.calls.append(call)
-            name, has_children, _ = self._inside[-1] if self._inside else ("", True, 0)
+            name, is_whole, _ = self._inside[-1] if self._inside else ("", False, 0)
             # Functions that a forward calls by itself are layers as well.
-            if has_children and (call.task != "other" or weights):
+            if not is_whole and (call.task != "other" or weights):
                 self._name(len(self.calls) - 1, f"{name}.{kind}" if name else kind, tensor)
 
     def _spend(self, arguments: list[Any]) -> tuple[bool, int]:
