@@ -74,7 +74,11 @@ def test_a_real_file():
 def branched():
     """A shared layer, a model within, operators, a sum, and a vector of classes."""
     inner = keras.Sequential(
-        [kl.Input((None, None, 4)), kl.Conv2D(4, 3, padding="same", name="deep"), kl.ReLU(name="on")],
+        [
+            kl.Input((None, None, 4)),
+            kl.Conv2D(4, 3, padding="same", name="deep"),
+            kl.ReLU(name="on"),
+        ],
         name="inner",
     )
     image = kl.Input((None, None, 3))
@@ -104,7 +108,8 @@ def test_shared_layers_models_within_and_operators():
     assert sum(layer.parameters for layer in opened.layers) == counted
     assert by_name["shared:2"].parameters == 0
     assert by_name["add"].inputs == ("relu", "shared:2")
-    assert by_name["add"].task == "merge" and by_name["strongest"].task == "condense"
+    assert by_name["add"].task == "merge"
+    assert by_name["strongest"].task == "condense"
     assert by_name["shared:2"].receptive_field == (11, 11)
     assert by_name["add"].receptive_field == (15, 15)
     assert by_name["add"].stride == (2, 2)
@@ -288,9 +293,7 @@ print(digits.predict(np.full((1, 28, 28, 1), 0.5, np.float32)).round(4).tolist()
 def test_other_backends(backend):
     if find_spec(backend) is None:
         pytest.skip(f"{backend} is not installed")
-    done = subprocess.run(
-        [sys.executable, "-c", BACKEND, backend], capture_output=True, text=True
-    )
+    done = subprocess.run([sys.executable, "-c", BACKEND, backend], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     field, prediction = done.stdout.splitlines()[-2:]
     assert field == "(15, 15)"
@@ -399,7 +402,7 @@ def test_weights_that_lie_in_themselves(tmp_path):
 @pytest.mark.parametrize("bomb", [zip_bomb, quoted_bomb, wide_archive])
 def test_bombs(bomb, tmp_path):
     bomb(tmp_path / "model.keras")
-    with pytest.raises(ModelError, match="would unpack to|entries"):
+    with pytest.raises(ModelError, match=r"would unpack to|entries"):
         attar.open_model(tmp_path / "model.keras")
 
 

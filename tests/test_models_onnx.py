@@ -1,6 +1,5 @@
 """ONNX models: told by their graphs, watched, and refused where they lie."""
 
-import random as chance
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -53,7 +52,9 @@ def filters_onnx(channels=4, **options):
 
 def alone(model, images, *tensors):
     """What onnxruntime by itself answers, channels last."""
-    copy = onnx.ModelProto.FromString(model if isinstance(model, bytes) else model.SerializeToString())
+    copy = onnx.ModelProto.FromString(
+        model if isinstance(model, bytes) else model.SerializeToString()
+    )
     del copy.graph.output[:]
     for name in tensors:
         copy.graph.output.add().name = name
@@ -76,7 +77,8 @@ def test_a_real_classifier_of_turned_text():
     """PaddleOCR's direction classifier, MobileNetV3, as RapidOCR ships it (Apache-2.0)."""
     path = real("ch_ppocr_mobile_v2.0_cls_infer.onnx")
     model = attar.open_model(path, size=(48, 192), mean=0.5, std=0.5)
-    assert model.framework == "onnx" and model.name == path.stem
+    assert model.framework == "onnx"
+    assert model.name == path.stem
     assert model.output_kind == "probabilities"
     generator = np.random.default_rng(0)
     images = generator.random((3, 48, 192, 3), np.float32)
@@ -113,7 +115,8 @@ def test_famous_networks(name, parameters, kind):
     if name == "resnet50":
         last = [layer for layer in model.layers if layer.kind == "Relu"][-1]
         assert last.output_shape == (7, 7, 2048)
-        assert last.receptive_field == (427, 427) and last.stride == (32, 32)
+        assert last.receptive_field == (427, 427)
+        assert last.stride == (32, 32)
         assert sum(layer.multiply_adds for layer in model.layers) == 4_089_184_256
     if name == "squeezenet":  # one at a time
         images = np.zeros((3, 224, 224, 3), np.float32)
@@ -191,9 +194,7 @@ def test_branches_are_followed():
     assert by_name["both"].output_shape == (6, 8, 6)
     assert by_name["halves"].output_shape == by_name["halves:2"].output_shape == (6, 8, 3)
     images = random((2, 6, 8, 3)) % 1
-    np.testing.assert_allclose(
-        model.run(images, "halves:2")["halves:2"], images, atol=1e-6
-    )
+    np.testing.assert_allclose(model.run(images, "halves:2")["halves:2"], images, atol=1e-6)
     assert model.output_kind == "map"
 
 
@@ -236,10 +237,15 @@ def test_several_outputs():
     ]
     proto = model_of(nodes, ["linear", "classes"], weights={"w": random((4, 3, 3, 3))})
     model = attar.open_model(proto)
-    assert model.outputs == ("linear", "classes") and model.output is None
+    assert model.outputs == ("linear", "classes")
+    assert model.output is None
     images = np.zeros((2, 8, 8, 3), np.float32)
     assert model.run(images, "filter")["filter"].shape == (2, 8, 8, 4)
-    for call in (model.predict, lambda x: model.output_kind, lambda x: model.stream(x, output=True)):
+    for call in (
+        model.predict,
+        lambda x: model.output_kind,
+        lambda x: model.stream(x, output=True),
+    ):
         with pytest.raises(ModelError, match=r"has 2 outputs \(linear, classes\); say which"):
             call(images)
     chosen = attar.open_model(proto, output="classes")
@@ -271,7 +277,8 @@ def test_a_preparation_that_is_in_the_metadata():
         {"Image.BitmapPixelFormat": "Bgr8", "Image.NominalPixelRange": "NominalRange_0_255"},
     )
     model = attar.open_model(proto)
-    assert model.preparation.scale == 255 and model.preparation.bgr
+    assert model.preparation.scale == 255
+    assert model.preparation.bgr
     images = random((1, 2, 2, 3)) % 1
     found = next(iter(model.run(images).values()))
     np.testing.assert_allclose(found, images[..., ::-1] * 255, rtol=1e-6)
@@ -314,7 +321,9 @@ def test_a_size_that_the_weights_ask_for_is_found():
         ("Flatten", ["image"], ["flat"]),
         ("Gemm", ["flat", "w"], ["classes"], {"name": "dense"}),
     ]
-    proto = model_of(nodes, ["classes"], weights={"w": random((28 * 28, 10))}, shape=("N", 1, "H", "W"))
+    proto = model_of(
+        nodes, ["classes"], weights={"w": random((28 * 28, 10))}, shape=("N", 1, "H", "W")
+    )
     model = attar.open_model(proto)
     assert (model.input.height, model.input.width) == (28, 28)
     assert "found by trying" in model.input.size_says
@@ -509,7 +518,7 @@ OTHER = {
         lambda p: setattr(p.opset_import[0], "version", 999), r"operators of version \[999\]"
     ),
     "operators of long ago": (
-        lambda p: setattr(p.opset_import[0], "version", 3), r"operators of version \[3\]; versions 7"
+        lambda p: setattr(p.opset_import[0], "version", 3), r"version \[3\]; versions 7"
     ),
     "a negative size": (
         lambda p: setattr(p.graph.input[0].type.tensor_type.shape.dim[2], "dim_value", -7),
@@ -517,7 +526,9 @@ OTHER = {
     ),
     "sparse weights": (lambda p: p.graph.sparse_initializer.add(), "sparse weights are not read"),
     "wrong weights": (
-        lambda p: p.graph.initializer[0].CopyFrom(numpy_helper.from_array(random((4, 5, 3, 3)), "w")),
+        lambda p: p.graph.initializer[0].CopyFrom(
+            numpy_helper.from_array(random((4, 5, 3, 3)), "w")
+        ),
         "open_model: ",
     ),
 }  # fmt: skip
@@ -559,7 +570,8 @@ def test_onnxruntime_is_given_what_passed_alone(tmp_path, monkeypatch):
     monkeypatch.setattr(onnxruntime, "InferenceSession", session)
     (tmp_path / "model.onnx").write_bytes(filters_onnx())
     attar.open_model(tmp_path / "model.onnx").run(np.zeros((1, 8, 8, 3), np.float32))
-    assert given and all(isinstance(source, bytes) for source in given)
+    assert given
+    assert all(isinstance(source, bytes) for source in given)
     before = len(given)
     refused(external("/etc/passwd"), "another file|outside of its folder", tmp_path)
     assert len(given) == before
@@ -593,7 +605,8 @@ def test_bytes_that_were_changed():
     done = subprocess.run([sys.executable, "-c", FUZZ], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     opened, refused = map(int, done.stdout.split())
-    assert opened > 50 and refused > 50
+    assert opened > 50
+    assert refused > 50
 
 
 def test_a_package_that_is_missing(monkeypatch):

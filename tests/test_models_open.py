@@ -79,7 +79,8 @@ def test_the_real_vgg16_answers_the_same_in_every_framework(vgg16):
         maps[framework] = list(found.values())
     for name, *answers in zip(vgg16_names(), *maps.values(), strict=True):
         scale = np.abs(answers[0]).max()
-        assert answers[0].ndim == 4 and scale > 0, name
+        assert answers[0].ndim == 4, name
+        assert scale > 0, name
         for answer in answers[1:]:
             assert answer.dtype == np.float32
             np.testing.assert_allclose(answer, answers[0], rtol=0, atol=1e-4 * scale, err_msg=name)
@@ -279,7 +280,11 @@ WRONG = {
     "layout": ({"layout": "CHW"}, ArgumentError, "layout must be 'NCHW' or 'NHWC', got 'CHW'"),
     "other layout": ({"layout": "NCHW"}, ArgumentError, "the model takes 'NHWC'"),
     "order": ({"order": "gbr"}, ArgumentError, "order must be 'rgb' or 'bgr', got 'gbr'"),
-    "preparation": ({"preparation": "caffe"}, ArgumentError, "unit, bytes, vgg, torch, got 'caffe'"),
+    "preparation": (
+        {"preparation": "caffe"},
+        ArgumentError,
+        "unit, bytes, vgg, torch, got 'caffe'",
+    ),
     "no preparation": ({"preparation": 3}, DTypeError, "a Preparation or a name, got 3"),
     "mean": ({"mean": (1, 2)}, ArgumentError, "mean has 2 numbers; the model takes 3 channels"),
     "no numbers": ({"std": "x"}, DTypeError, "std must be numbers, got 'x'"),
@@ -300,7 +305,11 @@ def test_arguments_that_are_wrong(name):
 @pytest.mark.parametrize(
     ("images", "kind", "message"),
     [
-        (np.zeros((8, 8, 3), np.float32), ShapeError, r"got the shape \(8, 8, 3\); one image needs"),
+        (
+            np.zeros((8, 8, 3), np.float32),
+            ShapeError,
+            r"got the shape \(8, 8, 3\); one image needs",
+        ),
         (np.zeros((1, 8, 8, 4), np.float32), ShapeError, r"must be \(N, H, W, 3\), got the shape"),
         (np.zeros((1, 0, 8, 3), np.float32), ShapeError, r"got the shape \(1, 0, 8, 3\)"),
         (np.zeros((1, 8, 8, 3), np.int64), DTypeError, "float32 in .* or uint8, got int64"),
@@ -342,7 +351,8 @@ def test_attars_own_files(tmp_path):
     model.wrapped.save(tmp_path / "small.safetensors")
     again = attar.open_model(str(tmp_path / "small.safetensors"))
     images = random((2, 8, 8, 3)) % 1
-    assert again.name == "small" and again.framework == "attar"
+    assert again.name == "small"
+    assert again.framework == "attar"
     for name, map in model.run(images).items():
         np.testing.assert_array_equal(again.run(images)[name], map)
 
@@ -356,7 +366,9 @@ def head(*last, shape=(8, 8, 3), **options):
 
 
 def test_what_an_output_is():
-    assert head(layers.Flatten(), layers.Dense(3, activation="softmax")).output_kind == "probabilities"
+    assert (
+        head(layers.Flatten(), layers.Dense(3, activation="softmax")).output_kind == "probabilities"
+    )
     assert head(layers.Flatten(), layers.Dense(3)).output_kind == "logits"
     assert head(layers.GlobalAveragePooling2D()).output_kind == "vector"
     assert head().output_kind == "map"

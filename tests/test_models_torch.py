@@ -1,4 +1,4 @@
-"""PyTorch modules: what is watched is what was there, and pickles are opened for those who trust."""
+"""PyTorch modules: what is watched is what was there; pickles are for those who trust them."""
 
 import os
 import pickle
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional as F
 
 import attar
 from attar.errors import ModelError
@@ -28,7 +28,7 @@ def nhwc(tensor):
     return tensor.detach().numpy().transpose(0, 2, 3, 1)
 
 
-# ------------------------------------------------------------------------------------ the real R-Net
+# ----------------------------------------------------------------------------- the real R-Net
 
 
 def test_the_real_rnet():
@@ -37,7 +37,8 @@ def test_the_real_rnet():
     # Its dense layer takes one size, which it does not say.
     assert (model.input.height, model.input.width) == (24, 24)
     assert "found by trying" in model.input.size_says
-    assert model.outputs == ("0", "1") and model.output_kind == "probabilities"
+    assert model.outputs == ("0", "1")
+    assert model.output_kind == "probabilities"
     images = pictures(5, 24, 24)
     given = (nchw(images) * 255 - 127.5) / 128
     with torch.no_grad():
@@ -208,7 +209,10 @@ class Attention(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.patch, self.attend = nn.Conv2d(3, 8, 4, 4), nn.MultiheadAttention(8, 2, batch_first=True)
+        self.patch, self.attend = (
+            nn.Conv2d(3, 8, 4, 4),
+            nn.MultiheadAttention(8, 2, batch_first=True),
+        )
         self.head = nn.Linear(8, 5)
 
     def forward(self, x):
@@ -221,9 +225,11 @@ def test_attention_is_watched_and_has_no_field():
     model = attar.open_model(Attention())
     assert model.layer("patch").receptive_field == (4, 4)
     names = [layer.name for layer in model.layers]
-    assert "attend" in names and model.layer("attend").receptive_field is None
+    assert "attend" in names
+    assert model.layer("attend").receptive_field is None
     maps = model.run(pictures(3, 16, 16))
-    assert maps["attend"].shape == (3, 16, 8) and maps["head"].shape == (3, 5)
+    assert maps["attend"].shape == (3, 16, 8)
+    assert maps["head"].shape == (3, 5)
 
 
 def test_an_exported_program_and_a_compiled_script_are_opened(tmp_path):
@@ -234,7 +240,7 @@ def test_an_exported_program_and_a_compiled_script_are_opened(tmp_path):
     batch = torch.export.Dim("batch", min=1, max=64)
     program = torch.export.export(net, (nchw(images),), dynamic_shapes=({0: batch},))
     torch.export.save(program, tmp_path / "net.pt2")
-    with pytest.warns(DeprecationWarning):
+    with pytest.warns(DeprecationWarning, match="jit"):
         torch.jit.save(torch.jit.trace(net, nchw(images)), tmp_path / "net.pt")
     for file in ("net.pt2", "net.pt"):
         model = attar.open_model(tmp_path / file, trust=True, size=9)
@@ -286,7 +292,10 @@ def test_pickles_are_opened_for_those_who_trust_them(tmp_path):
 @pytest.mark.parametrize(
     ("held", "message"),
     [
-        (lambda: rnet_weights(), r"holds weights \(such as 'conv1.weight'\) and no model: .* class"),
+        (
+            lambda: rnet_weights(),
+            r"holds weights \(such as 'conv1.weight'\) and no model: .* class",
+        ),
         (lambda: {"state_dict": {}, "epoch": 3}, "holds weights .* and no model"),
         (lambda: [1, 2], "holds list; a torch.nn.Module is accepted"),
     ],

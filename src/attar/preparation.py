@@ -86,7 +86,7 @@ class Preparation:
         """
         self.check(images.shape[3])
         scale = self.scale / 255 if images.dtype == np.uint8 else self.scale
-        given = np.asarray(images, np.float32)
+        given: NDArray[Any] = np.asarray(images, np.float32)
         if scale != 1:
             given = given * np.float32(scale)
         if any(self.mean):

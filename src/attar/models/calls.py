@@ -101,9 +101,7 @@ def fields(calls: Sequence[Call], image_size: tuple[int, int]) -> list[Field | N
     start = (Reach(0, 1, 1),)
     for call in calls:
         befores = [
-            ((start, start), image_size)
-            if i == IMAGE
-            else (reached[i], _places(calls[i].shape))
+            ((start, start), image_size) if i == IMAGE else (reached[i], _places(calls[i].shape))
             for i in call.inputs
         ]
         known = [(both, size) for both, size in befores if both is not None]

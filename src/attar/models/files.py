@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from attar.errors import ArgumentError, ModelError
-from attar.interchange.limits import file_of, shown, shown_path
+from attar.interchange.limits import file_of, shown
 from attar.models.protocol import OPERATION, Engine, Layout
 
 __all__ = ["engine_of_file"]
@@ -28,9 +28,9 @@ def engine_of_file(path: str | os.PathLike[str], trust: bool, layout: Layout | N
     if suffix in _PICKLES and not trust:
         what, instead = _PICKLES[suffix]
         raise ModelError(
-            f"{OPERATION}: {shown(os.fspath(path))} is {what}, which can run code when it is opened, "
-            f"so it is not opened. {instead}. If you would run the programs of whoever made it: "
-            f"{OPERATION}(path, trust=True), in a shell --trust-model"
+            f"{OPERATION}: {shown(os.fspath(path))} is {what}, which can run code when it is "
+            f"opened, so it is not opened. {instead}. If you would run the programs of whoever "
+            f"made it: {OPERATION}(path, trust=True), in a shell --trust-model"
         )
     reader = _READERS.get(suffix)
     if reader is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numbers
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -138,7 +137,8 @@ class ModelInput:
             )
         count, height, width, channels = array.shape
         wanted = (self.height or height, self.width or width, self.channels)
-        if min(height, width) < 1 or (channels != self.channels and {channels, wanted[2]} != {1, 3}):
+        fits = channels == self.channels or {channels, self.channels} == {1, 3}
+        if min(height, width) < 1 or not fits:
             raise ShapeError(
                 f"{operation}: images must be (N, H, W, {self.channels}), got the shape "
                 f"{array.shape}"
@@ -163,12 +163,9 @@ def read_size(takes: Takes, size: Any) -> tuple[int | None, int | None, str]:
     said = (takes.height, takes.width)
     if size is None:
         return *said, takes.says
-    pair = (size, size) if isinstance(size, numbers.Integral) else size
-    if (
-        not isinstance(pair, Sequence)
-        or len(pair) != 2
-        or not all(isinstance(side, numbers.Integral) and side > 0 for side in pair)
-    ):
+    pair = size if isinstance(size, Sequence) else (size, size)
+    whole = all(isinstance(side, int | np.integer) and side > 0 for side in pair)
+    if len(pair) != 2 or not whole:
         raise ArgumentError(
             f"{OPERATION}: size must be a number of at least 1 or (height, width), got {size!r}"
         )

@@ -74,7 +74,8 @@ class KerasEngine:
         batch, *sizes = inputs[0].shape
         if layout == "NCHW":
             sizes = [*sizes[1:], sizes[0]]
-        return Takes(batch, *sizes, layout, "the model's input", *preparation)
+        height, width, channels = sizes
+        return Takes(batch, height, width, channels, layout, "the model's input", *preparation)
 
     def _is_first(self, model: Any) -> bool:
         """Whether the first layer that says so has channels first."""
@@ -119,9 +120,7 @@ class KerasEngine:
             said = getattr(operation, "data_format", None)
             before = self.takes.layout == "NCHW" if inputs[0] == IMAGE else layouts[inputs[0]]
             first = before if said is None else said == "channels_first"
-            shapes = [
-                (height, width, channels) if i == IMAGE else calls[i].shape for i in inputs
-            ]
+            shapes = [(height, width, channels) if i == IMAGE else calls[i].shape for i in inputs]
             shape = _one(tensor.shape, first)
             inner = list(_inside(operation))
             # Of what a layer does beside its own layers nothing is known.
@@ -139,7 +138,8 @@ class KerasEngine:
             self._layouts[name] = "NCHW" if first else "NHWC"
             calls.append(
                 Call(
-                    name if watchable and "float" in keras.backend.standardize_dtype(tensor.dtype)
+                    name
+                    if watchable and "float" in keras.backend.standardize_dtype(tensor.dtype)
                     else "",
                     type(operation).__name__,
                     task_of(operation, len(inputs)),

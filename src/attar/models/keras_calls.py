@@ -83,17 +83,17 @@ def _is_one_place(shape: Shape) -> bool:
 def work_of(operation: Any, given: Shape, answer: Shape) -> int:
     """Count the multiplications with weights for one image."""
     kinds = _kinds(operation)
+    window = math.prod(map(int, getattr(operation, "kernel_size", ())))
     if "SeparableConv2D" in kinds:
-        window, channels = operation.kernel_size, given[-1] * operation.depth_multiplier
-        places = math.prod(answer[:-1])
-        return places * channels * (math.prod(window) + answer[-1])
+        channels = given[-1] * int(operation.depth_multiplier)
+        return math.prod(answer[:-1]) * channels * (window + answer[-1])
     if "DepthwiseConv2D" in kinds:
-        return math.prod(answer) * math.prod(operation.kernel_size)
+        return math.prod(answer) * window
     if "Conv2DTranspose" in kinds:
-        return math.prod(given) * math.prod(operation.kernel_size) * answer[-1]
-    if "Conv2D" in kinds:
-        return math.prod(answer) * math.prod(operation.kernel.shape[:-1])
-    return math.prod(answer) * int(operation.kernel.shape[0]) if "Dense" in kinds else 0
+        return math.prod(given) * window * answer[-1]
+    if "Conv2D" in kinds or "Dense" in kinds:
+        return math.prod(answer) * math.prod(map(int, operation.kernel.shape[:-1]))
+    return 0
 
 
 def _window(operation: Any, given: Shape, answer: Shape) -> Seen:

@@ -28,6 +28,7 @@ from attar.models.protocol import OPERATION, missing
 __all__ = ["read"]
 
 _SAFE = (3, 15, 1)  # Keras versions before it open files that reach out of their safe mode
+_CLASSES = 8 * LAYERS  # a layer has initializers and the like
 _PLACES = re.compile(
     r"keras(\.(layers|models|activations|initializers|regularizers|constraints|dtype_policies|"
     r"random|ops|src\.models\.\w+|src\.ops\.\w+))?|builtins"
@@ -61,8 +62,8 @@ def read(path: str | os.PathLike[str], trust: bool) -> Any:
     if version < _SAFE and not trust:
         raise ModelError(
             f"{OPERATION}: files are opened by Keras 3.15.1 or newer, whose safe mode is one; "
-            f"this is {keras.__version__}. Install it with pip install 'keras>=3.15.1', or load the "
-            "model yourself and pass it"
+            f"this is {keras.__version__}. Install it with pip install 'keras>=3.15.1', or load "
+            "the model yourself and pass it"
         )
     try:
         return keras.saving.load_model(file, compile=False, safe_mode=not trust)
@@ -95,9 +96,9 @@ def _check_classes(document: dict[str, Any]) -> None:
         kind, module = entry["class_name"], entry.get("module")
         if kind == "__lambda__" or kind in _REFUSED:
             raise ModelError(
-                f"{OPERATION}: the file has {shown(kind)}, which runs code of the file or opens other "
-                "files, so it is not opened. Replace it with layers of Keras. If you would run the "
-                f"programs of whoever made it: {OPERATION}(path, trust=True), in a shell "
+                f"{OPERATION}: the file has {shown(kind)}, which runs code of the file or opens "
+                "other files, so it is not opened. Replace it with layers of Keras. If you would "
+                f"run the programs of whoever made it: {OPERATION}(path, trust=True), in a shell "
                 "--trust-model"
             )
         registered = entry.get("registered_name")
@@ -106,9 +107,9 @@ def _check_classes(document: dict[str, Any]) -> None:
             continue
         if not _is_registered(registered):
             raise ModelError(
-                f"{OPERATION}: the file has {shown(kind)} of {shown(module)}, which is not of Keras "
-                "itself. Import what defines it (keras.saving.register_keras_serializable), load "
-                "the model with Keras, and pass the model"
+                f"{OPERATION}: the file has {shown(kind)} of {shown(module)}, which is not of "
+                "Keras itself. Import what defines it (and registers it, with keras.saving."
+                "register_keras_serializable), load the model with Keras, and pass the model"
             )
 
 
@@ -123,8 +124,8 @@ def _entries(document: Any) -> Iterator[dict[str, Any]]:
             waiting.extend(value.values())
             if "class_name" in value:
                 count += 1
-                if count > 8 * LAYERS:
-                    raise ModelError(f"{OPERATION}: config.json names more than {count - 1} classes")
+                if count > _CLASSES:
+                    raise ModelError(f"{OPERATION}: config.json names more than {_CLASSES} classes")
                 yield value
 
 

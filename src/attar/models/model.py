@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from attar.errors import ArgumentError, ModelError
-from attar.models.calls import IMAGE, Call, Field, fields
 from attar.models.inputs import ModelInput
+from attar.models.layers import ModelLayer, layers_of
 from attar.models.outputs import kind_of_output, places_of
 from attar.models.pieces import planned
 from attar.models.protocol import (
@@ -20,7 +20,6 @@ from attar.models.protocol import (
     Array,
     Described,
     Engine,
-    ModelLayer,
     OutputKind,
 )
 from attar.models.sizes import Settled
@@ -157,15 +156,7 @@ class Model:
     @cached_property
     def layers(self) -> tuple[ModelLayer, ...]:
         """What can be watched, in the order in which it is computed."""
-        described = [self._describe(*size).calls for size in self._probes]
-        found = [fields(calls, size) for calls, size in zip(described, self._probes, strict=True)]
-        return tuple(
-            _layer(described[0], versions, seen)
-            for versions, seen in zip(
-                zip(*described, strict=True), zip(*found, strict=True), strict=True
-            )
-            if versions[0].name
-        )
+        return layers_of([self._describe(*size) for size in self._probes], self._probes)
 
     def layer(self, name: str) -> ModelLayer:
         """Return the layer of this name.
@@ -367,9 +358,9 @@ class Model:
     def _check_names(self, operation: str, names: list[str]) -> list[str]:
         for name in names:
             if name not in self._by_name:
-                near = difflib.get_close_matches(str(name), self._by_name, n=3) or [
-                    *self._by_name
-                ][:8]
+                near = (
+                    difflib.get_close_matches(str(name), self._by_name, n=3) or [*self._by_name][:8]
+                )
                 raise ArgumentError(
                     f"{operation}: there is no layer {name!r} to watch in {self.name}; there are "
                     f"{len(self._by_name)}, as {', '.join(near)}"
@@ -383,43 +374,6 @@ class Model:
                 f"({', '.join(self.outputs)}); say which: {OPERATION}(..., output=...)"
             )
         return self._output
-
-
-def _layer(
-    calls: tuple[Call, ...], versions: tuple[Call, ...], seen: tuple[Field | None, ...]
-) -> ModelLayer:
-    """Make a layer of what is the same for every size of image."""
-    call = versions[0]
-    shape: tuple[int | None, ...] = call.shape
-    if len({len(each.shape) for each in versions}) == 1:
-        sizes = zip(*(each.shape for each in versions), strict=True)
-        shape = tuple(size[0] if len(set(size)) == 1 else None for size in sizes)
-    works = {each.multiply_adds for each in versions}
-    field = seen[0] if len(set(seen)) == 1 else None
-    return ModelLayer(
-        call.name,
-        call.kind,
-        call.task,
-        _named_inputs(calls, call),
-        shape,
-        None if field is None else field.size,
-        None if field is None else field.stride,
-        call.parameters,
-        works.pop() if len(works) == 1 else None,
-    )
-
-
-def _named_inputs(calls: tuple[Call, ...], call: Call) -> tuple[str, ...]:
-    """Return the nearest layers before a call that can be watched; the image is ``""``."""
-    names: dict[str, None] = {}
-    waiting = list(reversed(call.inputs))
-    while waiting:
-        i = waiting.pop()
-        if i == IMAGE or calls[i].name:
-            names["" if i == IMAGE else calls[i].name] = None
-        else:
-            waiting.extend(reversed(calls[i].inputs))
-    return tuple(names)
 
 
 def _vectors(answer: Array) -> Array:

@@ -151,9 +151,7 @@ class OnnxEngine:
         options.log_severity_level = 4  # what goes wrong is raised, not printed
         part = self.graph.part(sorted(tensors)).SerializeToString()
         try:
-            return onnxruntime.InferenceSession(
-                part, options, providers=["CPUExecutionProvider"]
-            )
+            return onnxruntime.InferenceSession(part, options, providers=["CPUExecutionProvider"])
         except Exception as error:
             raise _failed("onnxruntime does not take the model", error) from error
 

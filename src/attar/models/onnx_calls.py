@@ -80,6 +80,7 @@ class Node:
         return shape[1:]
 
     def layout(self, tensor: str) -> Layout:
+        """Return the layout of a tensor of rank 4."""
         return self._layouts.get(tensor, "NCHW")
 
     def set_layouts(self) -> None:
@@ -106,10 +107,12 @@ class Node:
         return list(default) if found is None else [int(number) for number in found.ints]
 
     def integer(self, name: str, default: int) -> int:
+        """Return an attribute of one whole number."""
         found = self._attributes.get(name)
         return default if found is None else int(found.i)
 
     def text(self, name: str) -> str:
+        """Return an attribute of text."""
         found = self._attributes.get(name)
         return "" if found is None else bytes(found.s).decode("utf-8", "replace")
 
@@ -120,6 +123,7 @@ class Node:
         return None if array is None else [int(number) for number in array.ravel()]
 
     def has(self, i: int) -> bool:
+        """Whether there is such an input."""
         return i < len(self.proto.input) and bool(self.proto.input[i])
 
     @property
@@ -140,7 +144,8 @@ class Node:
             return "batch"
         if rank != 4:
             return "channels" if axis == rank - 1 or rank == 2 else "places"
-        return "channels" if axis == (1 if self.layout(self.taken[0]) == "NCHW" else 3) else "places"
+        of_channels = 1 if self.layout(self.taken[0]) == "NCHW" else 3
+        return "channels" if axis == of_channels else "places"
 
 
 def task_of(node: Node) -> Task:

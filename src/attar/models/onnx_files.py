@@ -56,7 +56,7 @@ def _parse(data: bytes, called: str, folder: Path | None) -> onnx.ModelProto:
         raise missing("onnx", "models", error) from error
     check_protobuf(OPERATION, data)
     try:
-        model = onnx.ModelProto.FromString(data)
+        model: onnx.ModelProto = onnx.ModelProto.FromString(data)
     except DecodeError as error:
         raise ModelError(f"{OPERATION}: {called} is not an ONNX model, or it is cut off") from error
     check(model, folder, len(data))

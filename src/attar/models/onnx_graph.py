@@ -91,7 +91,8 @@ class Graph:
                 f"{OPERATION}: the model has {len(inputs)} inputs ({names}); one, of images, is "
                 "accepted"
             )
-        return inputs[0]
+        image: onnx.ValueInfoProto = inputs[0]
+        return image
 
     def _size(self, dim: onnx.TensorShapeProto.Dimension) -> int | None:
         if not dim.HasField("dim_value") or dim.dim_value in (0, -1):  # some exporters write -1
@@ -172,9 +173,7 @@ class Graph:
         graph = self.model.graph
         skeleton = onnx.ModelProto(ir_version=8)
         skeleton.opset_import.extend(self.model.opset_import)
-        large = {
-            name: held for name, held in self.constants.items() if math.prod(held[0]) > _SMALL
-        }
+        large = {name: held for name, held in self.constants.items() if math.prod(held[0]) > _SMALL}
         bare = skeleton.graph
         bare.input.add().CopyFrom(self.image)
         bare.input.extend(
@@ -209,7 +208,8 @@ class Graph:
             inferred = shape_inference.infer_shapes(model, data_prop=True)
         except Exception as error:  # of several kinds, some of them of C++
             raise ModelError(
-                f"{OPERATION}: the shapes of the model do not fit together: {shown(str(error), 300)}"
+                f"{OPERATION}: the shapes of the model do not fit together: "
+                f"{shown(str(error), 300)}"
             ) from error
         found: dict[str, tuple[Any, int]] = dict(self.constants)
         graph = inferred.graph

@@ -44,7 +44,7 @@ def open_model(
     ----------
     source : path, bytes or model
         A file: ``.onnx``, ``.keras``, or ``.safetensors`` as attar writes it; with `trust` also
-        ``.pt``, ``.pth``, ``.pt2``, ``.h5``. Or the bytes of an ONNX file. Or a model that is there:
+        ``.pt``, ``.pth``, ``.pt2``, ``.h5``. Or the bytes of an ONNX file. Or a model in memory:
         `attar.Sequential`, ``keras.Model``, ``torch.nn.Module``, ``onnx.ModelProto``.
     trust : bool, default False
         Open files that can run code when they are opened. Only for files from people whose programs
@@ -153,10 +153,11 @@ def _engine(source: Any, trust: bool, layout: Layout | None) -> Engine:
         from attar.models.sequential import SequentialEngine
 
         return SequentialEngine(source)
+    kind = f"{type(source).__module__}.{type(source).__qualname__}"
     hint = "; of Keras 2: save it, and load it with Keras 3" if roots & _KERAS_2 else ""
     raise DTypeError(
-        f"{OPERATION}: source must be a path, the bytes of an ONNX file, or a model of ONNX, Keras 3, "
-        f"PyTorch or attar, got {type(source).__module__}.{type(source).__qualname__}{hint}"
+        f"{OPERATION}: source must be a path, the bytes of an ONNX file, or a model of ONNX, "
+        f"Keras 3, PyTorch or attar, got {kind}{hint}"
     )
 
 

@@ -10,7 +10,17 @@ from attar.models.protocol import Array, Described, OutputKind
 __all__ = ["kind_of_output", "places_of"]
 
 # Kinds that leave numbers as they are, in the words of every framework.
-_SHAPES = ("flatten", "reshape", "squeeze", "identity", "dropout", "view", "cast", "permute", "copy")
+_SHAPES = (
+    "flatten",
+    "reshape",
+    "squeeze",
+    "identity",
+    "dropout",
+    "view",
+    "cast",
+    "permute",
+    "copy",
+)
 _SUM_TOLERANCE = 1e-3  # of probabilities in float16 as well
 
 

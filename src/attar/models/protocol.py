@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from attar.errors import ModelError
-from attar.models.calls import Call, Task
+from attar.models.calls import Call
 from attar.preparation import Preparation
 
 __all__ = [
@@ -20,7 +19,6 @@ __all__ = [
     "Described",
     "Engine",
     "Layout",
-    "ModelLayer",
     "OutputKind",
     "Takes",
     "channels_last",
@@ -32,46 +30,6 @@ OPERATION = "open_model"
 Array: TypeAlias = NDArray[np.float32]
 Layout: TypeAlias = Literal["NCHW", "NHWC"]
 OutputKind: TypeAlias = Literal["probabilities", "logits", "map", "vector"]
-
-
-@dataclass(frozen=True)
-class ModelLayer:
-    """A layer of an opened model: something that can be watched.
-
-    Attributes
-    ----------
-    name : str
-        As in the framework; behind the second call of a shared layer stands ``:2``.
-    kind : str
-        What the framework calls it: ``Conv``, ``MaxPooling2D``, ``ReLU``.
-    task : {"filter", "detect", "condense", "merge", "other"}
-        The same in every framework: convolutions and dense layers, activations, pools, sums and
-        concatenations.
-    inputs : tuple of str
-        Names of the layers whose answers it takes; ``""`` is the image.
-    output_shape : tuple of (int or None)
-        For one image: (H, W, C) of a map, (features,) of a vector. None where it depends on the
-        size of the image.
-    receptive_field, stride : (int, int), optional
-        Height and width of what a pixel far from every border looks at, in pixels of the image, and
-        how far apart the fields of neighbours are; 0 behind a global pool. None where no box
-        says it: behind flattening, attention or resizing, or where it depends on the size of the
-        image.
-    parameters : int
-        Numbers in its weights; 0 where they are those of a layer above.
-    multiply_adds : int, optional
-        Multiplications with weights for one image; None where they depend on its size.
-    """
-
-    name: str
-    kind: str
-    task: Task
-    inputs: tuple[str, ...]
-    output_shape: tuple[int | None, ...]
-    receptive_field: tuple[int, int] | None
-    stride: tuple[int, int] | None
-    parameters: int
-    multiply_adds: int | None
 
 
 class Takes(NamedTuple):

@@ -49,7 +49,7 @@ class SequentialEngine:
             )
         self.wrapped = model
         self.name = model.name
-        self.outputs = (model.graph.names()[model.graph.output],)
+        self.outputs: tuple[str, ...] = (model.graph.names()[model.graph.output],)
         shape: Any = model.input_shape
         if len(shape) != 4:
             raise ModelError(f"{OPERATION}: the model takes {shape[1:]}; images are accepted")

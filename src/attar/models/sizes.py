@@ -57,8 +57,8 @@ def settle(engine: Engine, height: int | None, width: int | None, says: str) -> 
             if _refused(engine, *other, channels) is None:
                 return Settled(height, width, channels, (size, other), says)
             return Settled(*size, channels, (size,), "found by trying: other sizes do not fit")
-    size, error = next(iter(tried.items()))
-    why = f"{shape_text(size)}: {str(error).removeprefix(f'{OPERATION}: ')}"
+    wanted, error = next(iter(tried.items()))
+    why = f"{shape_text(wanted)}: {str(error).removeprefix(f'{OPERATION}: ')}"
     if fixed:
         raise ModelError(f"{OPERATION}: the model does not take images of {why}") from error
     raise ModelError(

@@ -63,7 +63,8 @@ class TorchEngine:
         kind = type(self.wrapped)
         told = getattr(self.wrapped, "pretrained_cfg", None)  # of models of timm
         if isinstance(told, Mapping) and "mean" in told and "std" in told:
-            return Preparation(mean=tuple(told["mean"]), std=tuple(told["std"])), "its pretrained_cfg"
+            made = Preparation(mean=tuple(told["mean"]), std=tuple(told["std"]))
+            return made, "its pretrained_cfg"
         return known_preparation(kind.__module__) or (None, "")
 
     def describe(self, height: int, width: int, channels: int) -> Described:

@@ -34,8 +34,8 @@ _MERGE = {"add", "cat", "div", "maximum", "minimum", "mul", "sub"}
 _PIXELS = {
     "abs", "alias", "batch_norm", "clone", "contiguous", "copy", "cudnn_batch_norm", "detach",
     "dropout", "erf", "exp", "log", "native_batch_norm", "native_dropout", "neg", "pow",
-    "reciprocal", "rsqrt", "sign", "sqrt", "to_copy", "where", "native_batch_norm_legit_no_training",
-    *_DETECT, *_MERGE,
+    "native_batch_norm_legit_no_training", "reciprocal", "rsqrt", "sign", "sqrt", "to_copy",
+    "where", *_DETECT, *_MERGE,
 }  # fmt: skip
 _SHAPES = {"flatten", "reshape", "squeeze", "unsafe_view", "unsqueeze", "view"}
 
@@ -91,10 +91,10 @@ def work_of(kind: str, arguments: Sequence[Any], weights: Shape | None, answer: 
             (size + sides[2 * i] + sides[2 * i + 1] - axis.extent) // axis.stride + 1
             for i, (size, axis) in enumerate(zip(arguments[0].shape[2:], filter, strict=True))
         )
-        return math.prod(places) * math.prod(weights)
+        return int(math.prod(places) * math.prod(weights))
     if kind == "convolution":
         if len(arguments) > 6 and arguments[6]:  # transposed: each input meets each weight
-            return math.prod(arguments[0].shape[1:]) * math.prod(weights[1:])
+            return math.prod(int(size) for size in arguments[0].shape[1:]) * math.prod(weights[1:])
         return math.prod(answer[1:]) * math.prod(weights[1:])
     return math.prod(answer[1:]) * weights[0] if len(weights) == 2 else 0
 
@@ -228,9 +228,7 @@ def _slice(arguments: Sequence[Any], given: Shape, _answer: Shape) -> Seen:
 _HANDLERS: dict[str, Callable[[Sequence[Any], Shape, Shape], Seen]] = {
     **dict.fromkeys(_ADAPTIVE, _adaptive),
     **dict.fromkeys(_SHAPES, _shape),
-    **dict.fromkeys(
-        ("constant_pad_nd", "reflection_pad2d", "replication_pad2d"), _pad
-    ),
+    **dict.fromkeys(("constant_pad_nd", "reflection_pad2d", "replication_pad2d"), _pad),
     **dict.fromkeys(("softmax", "log_softmax"), _channels(1, -1)),
     **dict.fromkeys(("split", "split_with_sizes"), _channels(2, 0)),
     **dict.fromkeys(("mean", "amax", "sum"), _reduce),

@@ -46,10 +46,11 @@ def read(file: Path) -> Any:
         if tensors or any(str(key).endswith("state_dict") for key in found):
             raise ModelError(
                 f"{OPERATION}: {shown_path(file)} holds weights (such as "
-                f"{shown(next(iter(tensors or found)))}) and no model: what is missing is the class "
-                "that says how they are used. Build the module, load them with load_state_dict, and "
-                "pass the module"
+                f"{shown(next(iter(tensors or found)))}) and no model: what is missing is the "
+                "class that says how they are used. Build the module, load them with "
+                "load_state_dict, and pass the module"
             )
     raise ModelError(
-        f"{OPERATION}: {shown_path(file)} holds {type(found).__name__}; a torch.nn.Module is accepted"
+        f"{OPERATION}: {shown_path(file)} holds {type(found).__name__}; a torch.nn.Module is "
+        "accepted"
     )

@@ -109,7 +109,8 @@ class Recorder(TorchDispatchMode):
         unnamed = [j for j in range(first, i) if not self.calls[j].name]
         task = self.calls[i].task
         if task == "other":
-            task = next((self.calls[j].task for j in unnamed if self.calls[j].task != "other"), task)
+            tasks = (self.calls[j].task for j in unnamed)
+            task = next((each for each in tasks if each != "other"), task)
         self.calls[i] = dataclasses.replace(
             self.calls[i],
             kind=type(module).__name__,
@@ -134,9 +135,7 @@ class Recorder(TorchDispatchMode):
 
     # ------------------------------------------------------------------ operations
 
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
-    ) -> Any:
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Compute an operation, and write it down if it depends on the image."""
         arguments = list(args)
         taken = [tensor for tensor in tensors_in(arguments) if tensor in self._places]
