@@ -432,6 +432,40 @@ def test_an_older_keras_opens_no_files(tmp_path, monkeypatch):
     refused(tmp_path / "model.keras", r"Keras 3.15.1 or newer.*this is 3.12.0.*keras>=3.15.1")
 
 
+WITHOUT = """
+import sys
+sys.modules[sys.argv[1]] = None
+import attar
+from attar.errors import ModelError
+try:
+    attar.open_model(sys.argv[2])
+except ModelError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize(
+    ("package", "message"),
+    [
+        (
+            "keras",
+            "open_model needs the package keras for this; install it with pip install 'attar[",
+        ),
+        ("torch", "Keras is installed, and the backend that it is set to is not"),
+        (
+            "h5py",
+            "open_model needs the package h5py for this; install it with pip install 'attar[mod",
+        ),
+    ],
+)
+def test_packages_that_are_missing(package, message, tmp_path):
+    small_keras(tmp_path / "model.keras")
+    arguments = [sys.executable, "-c", WITHOUT, package, str(tmp_path / "model.keras")]
+    environment = os.environ | {"KERAS_BACKEND": "torch"}
+    done = subprocess.run(arguments, capture_output=True, text=True, env=environment)
+    assert message in done.stdout, done.stderr
+
+
 def test_h5_files_are_for_those_who_trust_them(tmp_path):
     model = keras.Sequential([kl.Input((8, 8, 3)), kl.Conv2D(2, 3, name="conv")])
     model.save(tmp_path / "model.h5")

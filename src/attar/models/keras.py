@@ -16,6 +16,7 @@ from attar.interchange.limits import shown
 from attar.models.calls import IMAGE, Call
 from attar.models.inputs import known_preparation, rescaled
 from attar.models.keras_calls import seen_by, task_of, work_of
+from attar.models.keras_files import no_keras
 from attar.models.protocol import (
     OPERATION,
     Answers,
@@ -24,14 +25,13 @@ from attar.models.protocol import (
     Layout,
     Takes,
     channels_last,
-    missing,
 )
 from attar.preparation import Preparation
 
 try:
     import keras
 except ImportError as error:
-    raise missing("keras", "keras", error) from error
+    raise no_keras(error) from error
 
 __all__ = ["KerasEngine"]
 

@@ -25,7 +25,7 @@ from attar.interchange.limits import (
 )
 from attar.models.protocol import OPERATION, missing
 
-__all__ = ["read"]
+__all__ = ["no_keras", "read"]
 
 _SAFE = (3, 15, 1)  # Keras versions before it open files that reach out of their safe mode
 _CLASSES = 8 * LAYERS  # a layer has initializers and the like
@@ -57,7 +57,7 @@ def read(path: str | os.PathLike[str], trust: bool) -> Any:
     try:
         import keras
     except ImportError as error:
-        raise missing("keras", "keras", error) from error
+        raise no_keras(error) from error
     version = tuple(int(number) for number in re.findall(r"\d+", keras.__version__)[:3])
     if version < _SAFE and not trust:
         raise ModelError(
@@ -72,6 +72,16 @@ def read(path: str | os.PathLike[str], trust: bool) -> Any:
             f"{OPERATION}: Keras cannot open {shown_path(file)}: "
             f"{shown(' '.join(str(error).split()), 300)}"
         ) from error
+
+
+def no_keras(error: ImportError) -> ModelError:
+    """Return the error for Keras, or the backend that it is set to, not being there."""
+    if error.name in (None, "keras"):
+        return missing("keras", "keras", error)
+    return ModelError(
+        f"{OPERATION}: Keras is installed, and the backend that it is set to is not ({error}). "
+        "Install that, or choose one that is there before Keras is imported: KERAS_BACKEND=torch"
+    )
 
 
 def _check(file: Path, trust: bool) -> None:

@@ -13,7 +13,7 @@ from attar.errors import ArgumentError, ModelError
 from attar.models.inputs import ModelInput
 from attar.models.layers import ModelLayer, layers_of
 from attar.models.outputs import kind_of_output, places_of
-from attar.models.pieces import planned
+from attar.models.pieces import Planned, planned
 from attar.models.protocol import (
     OPERATION,
     Answers,
@@ -100,6 +100,7 @@ class Model:
         self._engine = engine
         self._probes = settled.probes
         self._described: dict[tuple[int, int], Described] = {}
+        self._plans: dict[Any, Planned] = {}
         self._output = output
         self._stated_kind = output_kind
         self.name = engine.name if name is None else name
@@ -316,7 +317,7 @@ class Model:
             else:
                 self.input.fit(operation, batch)  # which says what is wrong
                 raise AssertionError
-            part = planned(described, names, (height, width, self.input.channels), budget_bytes)
+            part = self._plan(described, tuple(names), (height, width), budget_bytes)
             most = self.input.batch or part.images
             for first in range(0, shape[0], most):
                 images = batch[first : first + most]
@@ -338,6 +339,20 @@ class Model:
             {name: map[:count] for name, map in maps.items()},
             None if answer is None else answer[:count],
         )
+
+    def _plan(
+        self,
+        described: Described,
+        names: tuple[str, ...],
+        size: tuple[int, int],
+        budget_bytes: int,
+    ) -> Planned:
+        key = (*size, names, budget_bytes)
+        if key not in self._plans:
+            self._plans.clear()  # what is asked for is mostly what was asked for before
+            image = (*size, self.input.channels)
+            self._plans[key] = planned(described, names, image, budget_bytes)
+        return self._plans[key]
 
     def _describe(self, height: int, width: int) -> Described:
         found = self._described.get((height, width))
