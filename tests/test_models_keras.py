@@ -432,6 +432,47 @@ def test_an_older_keras_opens_no_files(tmp_path, monkeypatch):
     refused(tmp_path / "model.keras", r"Keras 3.15.1 or newer.*this is 3.12.0.*keras>=3.15.1")
 
 
+FUZZ = """
+import os, random, sys
+os.environ["KERAS_BACKEND"] = "torch"
+import zipfile
+from pathlib import Path
+import numpy as np
+import attar
+from attar.errors import AttarError
+from tests.test_interchange_files import changed, small_keras
+path = Path(sys.argv[1])
+small_keras(path)
+whole = path.read_bytes()
+with zipfile.ZipFile(path) as archive:
+    parts = {name: archive.read(name) for name in ("config.json", "model.weights.h5")}
+opened = refused = 0
+for seed in range(150):
+    generator = random.Random(seed)
+    if seed % 3 == 0:
+        path.write_bytes(changed(whole, generator))
+    else:  # with its checksum right
+        name = ("config.json", "model.weights.h5")[seed % 3 - 1]
+        small_keras(path, entries={name: changed(parts[name], generator)})
+    try:
+        attar.open_model(path).run(np.zeros((2, 8, 8, 3), np.float32))
+        opened += 1
+    except AttarError:
+        refused += 1
+print(opened, refused)
+"""
+
+
+def test_bytes_that_were_changed(tmp_path):
+    """Whatever a byte becomes: a model, or an error of attar's; in a process that may not die."""
+    arguments = [sys.executable, "-c", FUZZ, str(tmp_path / "model.keras")]
+    done = subprocess.run(arguments, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    opened, refused = map(int, done.stdout.split()[-2:])
+    assert opened > 10
+    assert refused > 50
+
+
 WITHOUT = """
 import sys
 sys.modules[sys.argv[1]] = None

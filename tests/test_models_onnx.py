@@ -12,6 +12,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import attar
+import attar.interchange.onnx
 from attar.errors import ModelError
 from attar.models.onnx import OnnxEngine
 
@@ -219,6 +220,28 @@ def test_models_of_tensorflow_with_channels_last():
     np.testing.assert_allclose(maps["mean"], maps["bias"].mean((1, 2)), atol=1e-5)
     assert model.layer("mean").receptive_field == (8, 10)
     assert model.layer("mean").task == "condense"
+
+
+@pytest.mark.parametrize("auto_pad", ["SAME_UPPER", "SAME_LOWER", "VALID"])
+def test_padding_by_name(auto_pad):
+    """What attar's own reading of the same model says, where paths of two windows meet."""
+    options = {"auto_pad": auto_pad, "strides": [2, 3]}
+    nodes = [
+        ("Conv", ["image", "w"], ["a"], options),
+        ("MaxPool", ["image"], ["b"], {**options, "kernel_shape": [4, 5]}),
+        ("Add", ["a", "b"], ["sum"]),
+        ("Conv", ["sum", "w"], ["c"], {**options, "dilations": [2, 1]}),
+    ]
+    weights = {"w": random((3, 3, 4, 5))}
+    proto = model_of(nodes, ["c"], weights=weights, shape=("N", 3, 41, 47))
+    model = attar.open_model(proto)
+    rows = attar.Sequential(
+        attar.interchange.onnx.read_bytes(proto.SerializeToString())
+    ).summary().layers  # fmt: skip
+    for layer in model.layers:
+        row = next(row for row in rows if row.layer == layer.name)
+        assert (layer.receptive_field, layer.stride) == (row.receptive_field, row.stride), layer
+        assert layer.output_shape == row.output_shape[1:]
 
 
 def test_the_layout_is_overruled():
@@ -556,6 +579,14 @@ def test_files_that_are_no_models(tmp_path):
     (tmp_path / "folder.onnx").mkdir()
     with pytest.raises(ModelError, match="is not a file"):
         attar.open_model(tmp_path / "folder.onnx")
+
+
+def test_more_parts_than_a_graph_has(tmp_path):
+    """An empty node takes two bytes in a file, and some hundred in memory."""
+    nodes = b"\x0a\x00" * 600_000
+    length = len(nodes)
+    size = bytes([length & 127 | 128, length >> 7 & 127 | 128, length >> 14])
+    refused(b"\x3a" + size + nodes, "parts beside its weights", tmp_path)
 
 
 def test_onnxruntime_is_given_what_passed_alone(tmp_path, monkeypatch):

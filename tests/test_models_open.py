@@ -181,6 +181,54 @@ def test_paths_of_different_reach_take_the_hull():
     assert found[4].stride == (1, 1)
 
 
+def test_two_paths_that_meet_after_a_crop():
+    """A valid convolution beside the middle of the image: the hull is that of the convolution."""
+    import keras
+    from onnx import TensorProto, helper, numpy_helper
+
+    class Cropped(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = torch.nn.Conv2d(3, 3, 3)
+
+        def forward(self, x):
+            return self.conv(x) + x[:, :, 1:-1, 1:-1]
+
+    image = keras.layers.Input((9, 9, 3))
+    both = [keras.layers.Conv2D(3, 3)(image), keras.layers.Cropping2D(1)(image)]
+    nodes = [
+        helper.make_node("Conv", ["image", "w"], ["conv"]),
+        helper.make_node("Slice", ["image", "starts", "ends", "axes"], ["crop"]),
+        helper.make_node("Add", ["conv", "crop"], ["sum"]),
+    ]
+    weights = {
+        "w": random((3, 3, 3, 3)), "starts": np.int64([1, -8]), "ends": np.int64([-1, 8]),
+        "axes": np.int64([2, 3]),
+    }  # fmt: skip
+    graph = helper.make_graph(
+        nodes,
+        "cropped",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["N", 3, 9, 9])],
+        [helper.make_tensor_value_info("sum", TensorProto.FLOAT, None)],
+        [numpy_helper.from_array(array, name) for name, array in weights.items()],
+    )
+    onnx_model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    for source in (Cropped(), keras.Model(image, keras.layers.Add()(both)), onnx_model):
+        last = attar.open_model(source, size=9).layers[-1]
+        assert last.output_shape == (7, 7, 3)
+        assert (last.receptive_field, last.stride) == ((3, 3), (1, 1)), source
+
+
+def test_costs_of_one_size():
+    model = filters((None, None, 3))
+    (filter, detect, condense) = model.layers_at(10, 12)
+    assert filter.multiply_adds == 10 * 12 * 4 * 27
+    assert condense.output_shape == (5, 6, 4)
+    assert detect.receptive_field == model.layer("detect").receptive_field == (3, 3)
+    with pytest.raises(ModelError, match="layers_at: sequential takes 8 × 8, got 8 × 9"):
+        filters().layers_at(8, 9)
+
+
 # ---------------------------------------------------------------------------- what it takes
 
 
@@ -355,6 +403,31 @@ def test_attars_own_files(tmp_path):
     assert again.framework == "attar"
     for name, map in model.run(images).items():
         np.testing.assert_array_equal(again.run(images)[name], map)
+
+
+def test_attars_own_files_that_lie(tmp_path):
+    filters().wrapped.save(tmp_path / "small.safetensors")
+    whole = (tmp_path / "small.safetensors").read_bytes()
+    for data in (whole[:-1], whole[:9], b"\xff" * 64, b"PK\x03\x04" + whole):
+        (tmp_path / "small.safetensors").write_bytes(data)
+        with pytest.raises(ModelError, match=r"load: .*(damaged|cut off|header)"):
+            attar.open_model(tmp_path / "small.safetensors")
+
+
+def test_threads_share_a_model():
+    from concurrent.futures import ThreadPoolExecutor
+
+    model = filters((None, None, 3))
+    images = {size: random((3, size, size + 2, 3)) % 1 for size in range(6, 20)}
+    expected = {size: model.run(each, "condense")["condense"] for size, each in images.items()}
+
+    def once(i):
+        size = 6 + i % 14
+        found = model.run(images[size], "condense")["condense"]
+        np.testing.assert_array_equal(found, expected[size])
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(once, range(200)))
 
 
 # ------------------------------------------------------------------------------- what it answers

@@ -159,6 +159,33 @@ class Model:
         """What can be watched, in the order in which it is computed."""
         return layers_of([self._describe(*size) for size in self._probes], self._probes)
 
+    def layers_at(self, height: int, width: int) -> tuple[ModelLayer, ...]:
+        """Return the layers for images of one size: every shape, every cost.
+
+        Raises
+        ------
+        ModelError (a ValueError)
+            The model does not take this size.
+
+        Examples
+        --------
+        >>> import attar
+        >>> from attar import layers
+        >>> model = attar.open_model(
+        ...     attar.Sequential(
+        ...         [layers.Input((None, None, 3)), layers.Conv2D(8, 3, name="filter")]
+        ...     )
+        ... )
+        >>> model.layer("filter").output_shape, model.layers_at(32, 48)[0].output_shape
+        ((None, None, 8), (30, 46, 8))
+        """
+        fixed = (self.input.height, self.input.width)
+        if any(own not in (None, asked) for own, asked in zip(fixed, (height, width), strict=True)):
+            raise ModelError(
+                f"layers_at: {self.name} takes {shape_text(fixed)}, got {height} × {width}"
+            )
+        return layers_of([self._describe(height, width)], [(height, width)])
+
     def layer(self, name: str) -> ModelLayer:
         """Return the layer of this name.
 
@@ -348,19 +375,20 @@ class Model:
         budget_bytes: int,
     ) -> Planned:
         key = (*size, names, budget_bytes)
-        if key not in self._plans:
-            self._plans.clear()  # what is asked for is mostly what was asked for before
+        plan = self._plans.get(key)
+        if plan is None:
             image = (*size, self.input.channels)
-            self._plans[key] = planned(described, names, image, budget_bytes)
-        return self._plans[key]
+            plan = planned(described, names, image, budget_bytes)
+            self._plans = {key: plan}  # what is asked for is mostly what was asked for before
+        return plan
 
     def _describe(self, height: int, width: int) -> Described:
         found = self._described.get((height, width))
         if found is None:
             found = self._engine.describe(height, width, self.input.channels)
-            if len(self._described) >= _SIZES:
-                del self._described[next(iter(self._described))]
-            self._described[height, width] = found
+            # A new dictionary, since other threads may be looking into the old one.
+            kept = [*self._described.items()][1 - _SIZES :]
+            self._described = dict([*kept, ((height, width), found)])
         return found
 
     # ------------------------------------------------------------------ arguments
