@@ -154,6 +154,20 @@ def test_receptive_fields_are_attars():
         assert layer.multiply_adds == row.multiply_adds
 
 
+def test_padding_where_two_paths_meet():
+    """The larger half of what "same" adds lies behind the image."""
+    image = kl.Input((41, 41, 3))
+    x = kl.Conv2D(3, 4, strides=2, padding="same", name="a")(image)
+    y = kl.MaxPooling2D(4, 2, name="b")(kl.ZeroPadding2D(((1, 2), (2, 1)), name="pad")(image))
+    model = keras.Model(image, kl.Add(name="sum")([x, y]))
+    opened = attar.open_model(model)
+    rows = attar.Sequential.from_keras(model).summary().layers
+    for layer in opened.layers:
+        row = next(row for row in rows if row.layer == layer.name)
+        assert (layer.receptive_field, layer.stride) == (row.receptive_field, row.stride), layer
+    assert opened.layer("sum").receptive_field == (4, 5)
+
+
 class Block(kl.Layer):
     """A layer of layers, with a sum that nobody sees."""
 

@@ -226,9 +226,11 @@ def test_models_of_tensorflow_with_channels_last():
 def test_padding_by_name(auto_pad):
     """What attar's own reading of the same model says, where paths of two windows meet."""
     options = {"auto_pad": auto_pad, "strides": [2, 3]}
+    # As wide, and no farther to the left than SAME_UPPER.
+    pads = [0, 0, 0, 0] if auto_pad == "VALID" else [1, 1, 2, 2]
     nodes = [
         ("Conv", ["image", "w"], ["a"], options),
-        ("MaxPool", ["image"], ["b"], {**options, "kernel_shape": [4, 5]}),
+        ("MaxPool", ["image"], ["b"], {"strides": [2, 3], "kernel_shape": [4, 5], "pads": pads}),
         ("Add", ["a", "b"], ["sum"]),
         ("Conv", ["sum", "w"], ["c"], {**options, "dilations": [2, 1]}),
     ]
@@ -242,6 +244,39 @@ def test_padding_by_name(auto_pad):
         row = next(row for row in rows if row.layer == layer.name)
         assert (layer.receptive_field, layer.stride) == (row.receptive_field, row.stride), layer
         assert layer.output_shape == row.output_shape[1:]
+    assert model.layer("sum").receptive_field == ((5, 6) if auto_pad == "SAME_LOWER" else (4, 5))
+
+
+def test_a_batch_of_a_fixed_size():
+    data = filters_onnx(shape=(2, 3, 8, 8))
+    model = attar.open_model(data)
+    images = random((5, 8, 8, 3)) % 1
+    (expected,) = alone(filters_onnx_with_same_weights(data), images, "active")
+    np.testing.assert_allclose(model.run(images, "detect")["detect"], expected, atol=1e-6)
+    stops = [piece.stop for piece in model.stream([images[:3], images[3:]], ["detect"])]
+    assert stops == [2, 3, 5]
+
+
+def filters_onnx_with_same_weights(data):
+    """The same for any number of images."""
+    proto = onnx.ModelProto.FromString(data)
+    proto.graph.input[0].type.tensor_type.shape.dim[0].dim_param = "N"
+    return proto
+
+
+def test_several_sigmoids_are_probabilities():
+    nodes = [
+        CONV,
+        ("GlobalAveragePool", ["linear"], ["mean"]),
+        ("Flatten", ["mean"], ["flat"]),
+        ("Sigmoid", ["flat"], ["labels"]),
+        ("Identity", ["labels"], ["last"]),
+    ]
+    weights = {"w": random((4, 3, 3, 3))}
+    assert attar.open_model(model_of(nodes, ["last"], weights=weights)).output_kind == (
+        "probabilities"
+    )
+    assert attar.open_model(model_of(nodes, ["flat"], weights=weights)).output_kind == "vector"
 
 
 def test_the_layout_is_overruled():

@@ -179,6 +179,9 @@ def test_paths_of_different_reach_take_the_hull():
     ]  # fmt: skip
     assert found[3].stride == (0, 0)
     assert found[4].stride == (1, 1)
+    column = Call("column", "Conv", "filter", (-1,), (1, 9, 1), slide((9, 1)))
+    repeated = Call("repeated", "Add", "merge", (0,), (9, 9, 1), PIXEL)
+    assert fields([column, repeated], (9, 9))[1] == ((9, 1), (0, 1))
 
 
 def test_two_paths_that_meet_after_a_crop():
