@@ -222,6 +222,25 @@ def test_two_paths_that_meet_after_a_crop():
         assert (last.receptive_field, last.stride) == ((3, 3), (1, 1)), source
 
 
+def test_a_model_runs_once_for_a_batch_of_any_size():
+    """What it needs is estimated, not tried, where the size of images is new."""
+    calls = []
+
+    class Counting(torch.nn.Module):
+        def forward(self, x):
+            calls.append(tuple(x.shape))
+            return x.relu()
+
+    model = attar.open_model(Counting())
+    calls.clear()
+    maps = model.run(np.ones((3, 20, 30, 3), np.float32))
+    assert calls == [(3, 3, 20, 30)]
+    assert maps["relu"].shape == (3, 20, 30, 3)
+    # Only some at a time where the estimate says so.
+    list(model.stream(np.ones((3, 200, 300, 3), np.float32), ["relu"], budget_bytes=8 << 20))
+    assert calls[1:] == [(2, 3, 200, 300), (1, 3, 200, 300)]
+
+
 def test_costs_of_one_size():
     model = filters((None, None, 3))
     (filter, detect, condense) = model.layers_at(10, 12)

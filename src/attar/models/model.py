@@ -13,7 +13,7 @@ from attar.errors import ArgumentError, ModelError
 from attar.models.inputs import ModelInput
 from attar.models.layers import ModelLayer, layers_of
 from attar.models.outputs import kind_of_output, places_of
-from attar.models.pieces import Planned, planned
+from attar.models.pieces import Planned, Sizes, planned, scaled, sizes_of
 from attar.models.protocol import (
     OPERATION,
     Answers,
@@ -157,7 +157,7 @@ class Model:
     @cached_property
     def layers(self) -> tuple[ModelLayer, ...]:
         """What can be watched, in the order in which it is computed."""
-        return layers_of([self._describe(*size) for size in self._probes], self._probes)
+        return layers_of([*self._probes.values()], [*self._probes])
 
     def layers_at(self, height: int, width: int) -> tuple[ModelLayer, ...]:
         """Return the layers for images of one size: every shape, every cost.
@@ -210,7 +210,7 @@ class Model:
         if self._stated_kind is not None:
             return self._stated_kind
         output = self._chosen("output_kind")
-        height, width = self._probes[0]
+        height, width = next(iter(self._probes))
         noise = np.random.default_rng(0).random((1, height, width, self.input.channels), np.float32)
         images = np.concatenate([np.zeros_like(noise), noise])
         pieces = self._pieces("output_kind", [images], [], output, _BUDGET_BYTES)
@@ -270,10 +270,9 @@ class Model:
         pieces = self._pieces("predict", [images], [], self._chosen("predict"), _BUDGET_BYTES)
         answers = [_vectors(piece.output) for piece in pieces if piece.output is not None]
         if not answers:
-            height, width = self._probes[0]
-            empty = self._describe(height, width)
-            features = empty.calls[empty.outputs[self._chosen("predict")]].shape
-            return np.empty((0, features[-1]), np.float32)
+            described = next(iter(self._probes.values()))
+            last = described.calls[described.outputs[self._chosen("predict")]]
+            return np.empty((0, last.shape[-1]), np.float32)
         return answers[0] if len(answers) == 1 else np.concatenate(answers)
 
     def stream(
@@ -339,12 +338,9 @@ class Model:
             shape = np.shape(batch)
             size = shape[1:3] if len(shape) == 4 else (0, 0)
             height, width = self.input.height or size[0], self.input.width or size[1]
-            if len(shape) == 4 and min(height, width) > 0:
-                described = self._describe(height, width)
-            else:
+            if len(shape) != 4 or min(height, width) < 1:
                 self.input.fit(operation, batch)  # which says what is wrong
-                raise AssertionError
-            part = self._plan(described, tuple(names), (height, width), budget_bytes)
+            part = self._plan(tuple(names), (height, width), budget_bytes)
             most = self.input.batch or part.images
             for first in range(0, shape[0], most):
                 images = batch[first : first + most]
@@ -367,23 +363,24 @@ class Model:
             None if answer is None else answer[:count],
         )
 
-    def _plan(
-        self,
-        described: Described,
-        names: tuple[str, ...],
-        size: tuple[int, int],
-        budget_bytes: int,
-    ) -> Planned:
+    def _plan(self, names: tuple[str, ...], size: tuple[int, int], budget_bytes: int) -> Planned:
         key = (*size, names, budget_bytes)
         plan = self._plans.get(key)
         if plan is None:
-            image = (*size, self.input.channels)
-            plan = planned(described, names, image, budget_bytes)
+            plan = planned(self._sizes(*size), names, budget_bytes)
             self._plans = {key: plan}  # what is asked for is mostly what was asked for before
         return plan
 
+    def _sizes(self, height: int, width: int) -> Sizes:
+        """Return how large answers are; estimated where describing would mean to run."""
+        channels = self.input.channels
+        if len(self._probes) == 1 or (height, width) in {**self._probes, **self._described}:
+            return sizes_of(self._describe(height, width), (height, width, channels))
+        small, large = (sizes_of(each, (*at, channels)) for at, each in self._probes.items())
+        return scaled(small, large, 4 * height * width * channels)
+
     def _describe(self, height: int, width: int) -> Described:
-        found = self._described.get((height, width))
+        found = self._probes.get((height, width)) or self._described.get((height, width))
         if found is None:
             found = self._engine.describe(height, width, self.input.channels)
             # A new dictionary, since other threads may be looking into the old one.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from attar.errors import AttarError, ModelError
-from attar.models.protocol import OPERATION, Engine
+from attar.models.protocol import OPERATION, Described, Engine
 from attar.tables import shape_text
 
 __all__ = ["Settled", "settle"]
@@ -23,15 +23,16 @@ class Settled(NamedTuple):
     height, width : int or None
         None where any number will do.
     channels : int
-    probes : tuple of (int, int)
-        Sizes that it takes for sure: one, or two that differ wherever the size is free.
+    probes : dict of (int, int) to Described
+        Sizes that it takes for sure, and what it computes for them: one, or two that differ
+        wherever the size is free.
     says : str
     """
 
     height: int | None
     width: int | None
     channels: int
-    probes: tuple[tuple[int, int], ...]
+    probes: dict[tuple[int, int], Described]
     says: str
 
 
@@ -48,15 +49,18 @@ def settle(engine: Engine, height: int | None, width: int | None, says: str) -> 
     for channels in (engine.takes.channels,) if engine.takes.channels else (3, 1):
         for side in (0,) if fixed else _TRIED:
             size = (height or side, width or side)
-            if (error := _refused(engine, *size, channels)) is not None:
-                tried[*size, channels] = error
+            first = _described(engine, *size, channels)
+            if not isinstance(first, Described):
+                tried[*size, channels] = first
                 continue
             if fixed:
-                return Settled(height, width, channels, (size,), says)
+                return Settled(height, width, channels, {size: first}, says)
             other = (height or side + _APART, width or side + _APART)
-            if _refused(engine, *other, channels) is None:
-                return Settled(height, width, channels, (size, other), says)
-            return Settled(*size, channels, (size,), "found by trying: other sizes do not fit")
+            second = _described(engine, *other, channels)
+            if isinstance(second, Described):
+                return Settled(height, width, channels, {size: first, other: second}, says)
+            found = "found by trying: other sizes do not fit"
+            return Settled(*size, channels, {size: first}, found)
     wanted, error = next(iter(tried.items()))
     why = f"{shape_text(wanted)}: {str(error).removeprefix(f'{OPERATION}: ')}"
     if fixed:
@@ -67,9 +71,8 @@ def settle(engine: Engine, height: int | None, width: int | None, says: str) -> 
     ) from error
 
 
-def _refused(engine: Engine, height: int, width: int, channels: int) -> AttarError | None:
+def _described(engine: Engine, height: int, width: int, channels: int) -> Described | AttarError:
     try:
-        engine.describe(height, width, channels)
+        return engine.describe(height, width, channels)
     except AttarError as error:
         return error
-    return None
