@@ -168,6 +168,30 @@ def test_padding_where_two_paths_meet():
     assert opened.layer("sum").receptive_field == (4, 5)
 
 
+def test_attars_own_layers_are_known():
+    import attar.keras as ak
+
+    layers = {
+        ak.Extract2D(4, 3, strides=2, pool_size=3, pool_strides=2): ((7, 7), (4, 4), 11 * 11),
+        ak.MaxBlurPool2D(3, size=5, strides=2): ((7, 7), (2, 2), 0),
+        ak.BlurPool2D(4, 3): ((4, 4), (3, 3), 0),
+        ak.LPPool2D((2, 3)): ((2, 3), (2, 3), 0),
+        ak.SoftPool2D(3, 1): ((3, 3), (1, 1), 0),
+        ak.MaxPooling2D(2): ((2, 2), (2, 2), 0),
+        ak.PolyphasePool2D(2): ((2, 2), (2, 2), 0),
+        ak.AdaptiveMaxPooling2D(6): ((4, 4), (4, 4), 0),
+        ak.AdaptiveMaxPooling2D(5): (None, None, 0),
+        ak.GeM2D(): ((24, 24), (0, 0), 0),
+        ak.GlobalMaxPooling2D(): ((24, 24), (0, 0), 0),
+    }
+    for layer, (field, stride, places) in layers.items():
+        model = keras.Sequential([kl.Input((24, 24, 3)), layer])
+        (opened,) = attar.open_model(model).layers
+        assert (opened.receptive_field, opened.stride) == (field, stride), opened
+        assert opened.multiply_adds == places * 4 * 27
+        assert opened.task == ("filter" if places else "condense")
+
+
 class Block(kl.Layer):
     """A layer of layers, with a sum that nobody sees."""
 

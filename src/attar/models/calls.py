@@ -13,7 +13,19 @@ from typing import Literal, NamedTuple, TypeAlias
 from attar.geometry import Axis
 from attar.receptive import Reach, Reaches, everything, hull, through
 
-__all__ = ["EVERYTHING", "IMAGE", "PIXEL", "Call", "Field", "Seen", "Task", "fields", "slide"]
+__all__ = [
+    "EVERYTHING",
+    "IMAGE",
+    "PIXEL",
+    "Call",
+    "Field",
+    "Seen",
+    "Task",
+    "behind",
+    "blur",
+    "fields",
+    "slide",
+]
 
 IMAGE = -1  # as an input of a call: the model's own input
 
@@ -44,6 +56,28 @@ def slide(
         for window, stride, dilation, pad in zip(windows, strides, dilations, before, strict=True)
     )
     return height, width
+
+
+def blur(size: Sequence[int], strides: Sequence[int]) -> tuple[Axis, Axis]:
+    """Return what a blur's answers see: its filter lies in the middle, an even one left of it."""
+    return slide(size, strides, before=[(each - 1) // 2 for each in size])
+
+
+def behind(first: Sequence[Axis], second: Sequence[Axis]) -> tuple[Axis, Axis]:
+    """Return what windows over the answers of windows see.
+
+    Examples
+    --------
+    >>> height, _ = behind(slide((3, 3), before=(1, 1)), slide((2, 2), (2, 2)))
+    >>> height.extent, height.stride, height.pad_before
+    (4, 2, 1)
+    """
+    both = list(zip(first, second, strict=True))
+    return slide(
+        [a.extent + (b.extent - 1) * a.stride for a, b in both],
+        [a.stride * b.stride for a, b in both],
+        before=[a.pad_before + b.pad_before * a.stride for a, b in both],
+    )
 
 
 @dataclass(frozen=True)

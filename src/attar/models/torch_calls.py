@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 from attar.geometry import Axis
-from attar.models.calls import EVERYTHING, PIXEL, Seen, Task, slide
+from attar.models.calls import EVERYTHING, PIXEL, Seen, Task, behind, blur, slide
 
 __all__ = ["seen_by", "task_of", "work_of"]
 
@@ -157,38 +157,25 @@ def _pad(arguments: Sequence[Any], given: Shape, _answer: Shape) -> Seen:
     return slide((1, 1), before=(pads[2] if len(pads) == 4 else 0, pads[0]))
 
 
-def _behind(first: tuple[Axis, Axis], second: tuple[Axis, Axis]) -> tuple[Axis, Axis]:
-    """Return what windows over the answers of windows see."""
-    return slide(
-        [a.extent + (b.extent - 1) * a.stride for a, b in zip(first, second, strict=True)],
-        [a.stride * b.stride for a, b in zip(first, second, strict=True)],
-        before=[a.pad_before + b.pad_before * a.stride for a, b in zip(first, second, strict=True)],
-    )
-
-
 def _extract_windows(arguments: Sequence[Any]) -> tuple[tuple[Axis, Axis], tuple[Axis, Axis]]:
     """Return what an answer of `attar.torch.Extract2d` sees, and what its convolution does."""
     weights, (strides, sides, dilations) = arguments[1], arguments[3:6]
     filter = slide(tuple(weights.shape[2:]), strides, dilations, sides[::2])
     window, steps, around = arguments[8:11]
-    return (_behind(filter, slide(window, steps, before=around)) if window else filter), filter
+    return (behind(filter, slide(window, steps, before=around)) if window else filter), filter
 
 
 def _extract(arguments: Sequence[Any], _given: Shape, _answer: Shape) -> Seen:
     return _extract_windows(arguments)[0]
 
 
-def _blur(size: Sequence[int], stride: Sequence[int]) -> tuple[Axis, Axis]:
-    return slide(size, stride, before=[(each - 1) // 2 for each in size])
-
-
 def _blur_pool(arguments: Sequence[Any], _given: Shape, _answer: Shape) -> Seen:
-    return _blur(arguments[1], arguments[2])
+    return blur(arguments[1], arguments[2])
 
 
 def _max_blur_pool(arguments: Sequence[Any], _given: Shape, _answer: Shape) -> Seen:
     window, size, stride, padding = arguments[1:5]
-    return _behind(slide(window, before=padding), _blur(size, stride))
+    return behind(slide(window, before=padding), blur(size, stride))
 
 
 def _polyphase_pool(arguments: Sequence[Any], _given: Shape, _answer: Shape) -> Seen:
