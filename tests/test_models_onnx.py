@@ -434,6 +434,14 @@ def test_operators_of_others_within_a_branch(tmp_path):
     refused(branching([deep]), "graphs more than 4 deep", tmp_path)
 
 
+def test_loops(tmp_path):
+    output = helper.make_tensor_value_info("inner", TensorProto.FLOAT, None)
+    body = helper.make_graph([helper.make_node("Neg", ["image"], ["inner"])], "body", [], [output])
+    nodes = [("Loop", ["many", ""], ["y"], {"body": body, "name": "again"})]
+    proto = model_of(nodes, ["y"], weights={"many": np.array(2**60)})
+    refused(proto, "the node 'again' is 'Loop': loops, whose end the file decides", tmp_path)
+
+
 def test_a_branch_is_run():
     model = attar.open_model(branching([helper.make_node("Neg", ["image"], ["inner"])]))
     images = random((1, 4, 4, 3)) % 1

@@ -385,6 +385,11 @@ def test_arguments_that_are_wrong(name):
         (np.zeros((1, 8, 8, 3), np.int64), DTypeError, "float32 in .* or uint8, got int64"),
         (np.zeros((1, 8, 8, 3), complex), DTypeError, "got complex128"),
         ("photo.jpg", DTypeError, "got <U9"),
+        (
+            np.full((1, 8, 8, 3), 255, np.float32),
+            ArgumentError,
+            r"must lie in \[0, 1\], or be uint8, got values up to 255",
+        ),
     ],
 )
 def test_images_that_are_none(images, kind, message):

@@ -23,6 +23,7 @@ __all__ = [
     "rescaled",
 ]
 
+_LARGEST = 2.0  # of an image: above it are bytes; below may be what a filter made of one
 _SIGNED = Preparation(scale=2.0, mean=(1.0,))  # -1 to 1
 _BYTES, _TORCH, _CAFFE = (PREPARATIONS[name] for name in ("bytes", "torch", "vgg"))
 
@@ -129,6 +130,11 @@ class ModelInput:
         if array.dtype != np.uint8 and array.dtype.kind != "f":
             raise DTypeError(
                 f"{operation}: images must be float32 in [0, 1] or uint8, got {array.dtype}"
+            )
+        if array.dtype.kind == "f" and array.size and array.max() > _LARGEST:
+            raise ArgumentError(
+                f"{operation}: images must lie in [0, 1], or be uint8, got values up to "
+                f"{array.max():g}"
             )
         if array.ndim != 4:
             hint = "; one image needs a batch: image[None]" if array.ndim == 3 else ""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["check", "read", "read_bytes"]
 
+_LOOPS = ("Loop", "Scan", "SequenceMap")
 _DEPTH = 4  # of graphs within nodes: branches and loops
 _WEIGHTS_BYTES = (2 << 30) - (32 << 20)  # protobuf writes no larger message
 
@@ -117,6 +118,12 @@ class _Check:
                 raise ModelError(
                     f"{OPERATION}: {where} is {shown(node.op_type)} of the domain "
                     f"{shown(node.domain)}; operators of ONNX itself are run, no custom ones"
+                )
+            if node.op_type in _LOOPS:
+                raise ModelError(
+                    f"{OPERATION}: {where} is {shown(node.op_type)}: loops, whose end the file "
+                    "decides, are not run. Unroll it, or cut the model before it "
+                    "(onnx.utils.extract_model)"
                 )
             for attribute in node.attribute:
                 if attribute.HasField("g"):
