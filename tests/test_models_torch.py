@@ -204,6 +204,34 @@ def test_outputs_have_names():
     np.testing.assert_allclose(model.predict(images), images.sum((1, 2)), rtol=1e-5)
 
 
+class Parts(nn.Module):
+    """A map that is put together by writing into it."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.relu, self.last = nn.Conv2d(3, 3, 1), nn.ReLU(), nn.Conv2d(6, 2, 1)
+
+    def forward(self, x):
+        both = torch.zeros(len(x), 6, *x.shape[2:])
+        both[:, :3] = self.conv(x)
+        both[:, 3:] = x
+        both[:, :, 0] += 1
+        return self.last(self.relu(both))
+
+
+def test_maps_that_are_written_by_parts():
+    module = Parts()
+    model = attar.open_model(module)
+    assert {"conv", "relu", "last"} <= {layer.name for layer in model.layers}
+    assert model.layer("conv").receptive_field == (1, 1)
+    for name in ("relu", "last"):  # what was written where is not told
+        assert model.layer(name).receptive_field is None
+    images = pictures(2, 8, 8)
+    maps = model.run(images)
+    np.testing.assert_allclose(maps["last"], nhwc(module(nchw(images))), atol=1e-5)
+    np.testing.assert_array_equal(maps["relu"][:, 1:, :, 3:], images[:, 1:])
+
+
 class Attention(nn.Module):
     """Tokens, whose maps no box describes."""
 

@@ -67,13 +67,22 @@ class Recorder(TorchDispatchMode):
         for weight in (*module.parameters(), *module.buffers()):
             if weight.is_floating_point():
                 self._weights[weight] = id(weight)
+        # Memory that was written to by parts: which call did, and a tensor so that it stays there.
+        self._written: dict[int, tuple[int, torch.Tensor]] = {}
         self._counted: set[int] = set()
         self._module = module
         self._inside: list[tuple[str, bool, int]] = []  # name, whether it is one layer, first call
 
     def place(self, tensor: Any) -> int:
         """Return which call a tensor is the answer of; -1 where of none."""
-        return int(self._places.get(tensor, IMAGE))
+        found = self._found(tensor)
+        return IMAGE if found is None else found
+
+    def _found(self, tensor: torch.Tensor) -> int | None:
+        if self._written and (memory := _memory(tensor)) in self._written:
+            return self._written[memory][0]
+        place: int | None = self._places.get(tensor)
+        return place
 
     # ------------------------------------------------------------------ modules
 
@@ -138,19 +147,31 @@ class Recorder(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Compute an operation, and write it down if it depends on the image."""
         arguments = list(args)
-        taken = [tensor for tensor in tensors_in(arguments) if tensor in self._places]
-        inputs = [self._places[tensor] for tensor in taken]
-        given = [tuple(tensor.shape) for tensor in taken]
+        inputs, given = [], []
+        for tensor in tensors_in(arguments):
+            if (place := self._found(tensor)) is not None:
+                inputs.append(place)
+                given.append(tuple(tensor.shape))
+        target = arguments[0] if func._schema.is_mutable else None
+        by_parts = inputs and isinstance(target, torch.Tensor) and self._is_part(target)
         answer = func(*args, **(kwargs or {}))
         kind = func._schema.name.rpartition("::")[2].strip("_")
         if inputs:
             self._note(kind, arguments, inputs, given, answer)
+            if by_parts:
+                last = len(self.calls) - 1
+                self.calls[last] = dataclasses.replace(self.calls[last], seen=None)
+                self._written[_memory(target)] = (last, target)
             return answer
         for tensor in tensors_in(arguments):  # a weight that is turned is a weight
             if tensor in self._weights:
                 for made in tensors_in(answer):
                     self._weights[made] = self._weights[tensor]
         return answer
+
+    def _is_part(self, target: torch.Tensor) -> bool:
+        """Whether writing there changes what another tensor holds as well."""
+        return target not in self._places or target._is_view() or _memory(target) in self._written
 
     def _note(
         self, kind: str, arguments: list[Any], inputs: list[int], given: list[Any], answer: Any
@@ -195,3 +216,8 @@ class Recorder(TorchDispatchMode):
             return None
         shape = tuple(arguments[at].shape)
         return shape[::-1] if kind == "linear" else shape
+
+
+def _memory(tensor: torch.Tensor) -> int:
+    """Return where the numbers of a tensor lie, and of all that share them."""
+    return int(tensor.untyped_storage().data_ptr())
