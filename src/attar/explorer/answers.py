@@ -14,13 +14,23 @@ from attar.explorer.frames import pack
 from attar.explorer.models import Models
 from attar.explorer.pictures import Pictures
 
-__all__ = ["Answerer", "CancelError", "Context", "Reply"]
+__all__ = ["Answerer", "CancelError", "Context", "Reply", "fault"]
 
 Array: TypeAlias = NDArray[Any]
 
 
 class CancelError(AttarError):
     """Nobody waits for this answer any more."""
+
+
+def fault(what: str, error: BaseException) -> str:
+    """Return what a page is told of an error that is attar's own; the terminal has the rest."""
+    if isinstance(error, MemoryError):
+        return f"{what}: there is not enough memory for it"
+    return (
+        f"{what}: attar failed ({type(error).__name__}); the terminal where it runs says where. "
+        "Please report it"
+    )
 
 
 class Reply(NamedTuple):

@@ -1,29 +1,31 @@
 """The web application: files of the page, uploads, exports, the conversation."""
 
-import logging
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
-from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 
 import attar
 from attar.errors import AttarError
+from attar.explorer.answers import fault
 from attar.explorer.asked import Asked
 from attar.explorer.exports import EXPORTS
-from attar.explorer.guard import Guard
+from attar.explorer.guard import Guard, Keys
 from attar.explorer.models import MOST_MODEL_BYTES, Models
 from attar.explorer.palettes import palettes
 from attar.explorer.pictures import MOST_BYTES, MOST_PIXELS, SAMPLES, Pictures
 from attar.explorer.rooms import ANSWERS, NAMES
-from attar.explorer.socket import converse
-from attar.explorer.uploads import TooLargeError, file_name, read_body
+from attar.explorer.socket import Tables, converse
+from attar.explorer.uploads import UploadError, file_name, read_body
+from attar.explorer.workers import Workers
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -33,7 +35,6 @@ __all__ = ["State", "application"]
 
 STATIC = Path(__file__).parent / "static"
 _MOST_QUESTION = 1 << 20  # bytes of a question by HTTP
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,7 @@ class State:
         return {
             "version": attar.__version__,
             "samples": list(SAMPLES),
+            "names": self.pictures.names(),
             "opening": dict(self.opening),
             "most": {
                 "bytes": MOST_BYTES,
@@ -66,23 +68,33 @@ class State:
         }
 
 
-def application(state: State, guard: Mapping[str, Any]) -> Guard:
-    """Return the guarded application; `guard` are the arguments of `Guard`."""
+def application(state: State, keys: Keys, guard: Mapping[str, Any]) -> Guard:
+    """Return the guarded application; `guard` are the other arguments of `Guard`."""
+    workers = Workers()
+    tables = Tables(ANSWERS, state.pictures, state.models, workers)
+
+    @asynccontextmanager
+    async def life(app: Starlette) -> AsyncIterator[None]:
+        yield
+        workers.close()
+        state.models.close()
 
     async def page(request: "Request") -> Response:
         return FileResponse(STATIC / "index.html")
 
     async def colours(request: "Request") -> Response:
-        return JSONResponse(await run_in_threadpool(palettes))
+        return JSONResponse(await workers.run("pictures", palettes))
 
     async def take_picture(request: "Request") -> Response:
         data = await read_body(request, MOST_BYTES, "picture")
-        picture = await run_in_threadpool(state.pictures.decode, data, file_name(request))
+        passing = "x-passing" in request.headers
+        name = file_name(request)
+        picture = await workers.run("pictures", state.pictures.decode, data, name, passing)
         return JSONResponse(picture.facts())
 
     async def take_model(request: "Request") -> Response:
         data = await read_body(request, MOST_MODEL_BYTES, "model")
-        facts = await run_in_threadpool(state.models.take, data, file_name(request))
+        facts = await workers.run("models", state.models.take, data, file_name(request))
         return JSONResponse(facts)
 
     async def export(request: "Request") -> Response:
@@ -90,19 +102,22 @@ def application(state: State, guard: Mapping[str, Any]) -> Guard:
         if make is None:
             raise HTTPException(404, f"there is no export of that kind; there are {list(EXPORTS)}")
         body = await read_body(request, _MOST_QUESTION, "export")
-        exported = await run_in_threadpool(make, Asked.parse("export", body), state)
+        exported = await workers.run("exports", make, Asked.parse("export", body), state)
         return Response(exported.data, media_type=exported.media_type)
 
     async def talk(socket: "WebSocket") -> None:
-        await converse(socket, ANSWERS, state.pictures, state.models, state.hello())
+        await converse(socket, tables, {**state.hello(), "token": keys.token})
 
     async def refused(request: "Request", error: Exception) -> Response:
-        status = 413 if isinstance(error, TooLargeError) else 400
+        status = error.status if isinstance(error, UploadError) else 400
         return JSONResponse({"error": str(error)}, status)
 
+    async def gone(request: "Request", error: Exception) -> Response:
+        return Response(status_code=400)  # Nobody reads it.
+
     async def failed(request: "Request", error: Exception) -> Response:
-        _log.exception("%s failed", request.url.path, exc_info=error)
-        return JSONResponse({"error": f"{type(error).__name__}: {error}"}, 500)
+        # The server writes the trace; its words may name files, and are not for pages.
+        return JSONResponse({"error": fault(request.url.path, error)}, 500)
 
     app = Starlette(
         routes=[
@@ -115,6 +130,7 @@ def application(state: State, guard: Mapping[str, Any]) -> Guard:
             WebSocketRoute("/talk", talk),
             Mount("/static", StaticFiles(directory=STATIC)),
         ],
-        exception_handlers={AttarError: refused, Exception: failed},
+        exception_handlers={AttarError: refused, ClientDisconnect: gone, Exception: failed},
+        lifespan=life,
     )
-    return Guard(app, **guard)
+    return Guard(app, keys, **guard)

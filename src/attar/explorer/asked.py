@@ -2,6 +2,7 @@
 
 import json
 import math
+import reprlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -29,7 +30,7 @@ class Asked:
 
     def __init__(self, what: str, fields: object) -> None:
         if not isinstance(fields, dict):
-            raise ArgumentError(f"{what}: got {fields!r:.60}; accepted is an object")
+            raise ArgumentError(f"{what}: got {_brief(fields)}; accepted is an object")
         self.what = what
         self.fields: dict[str, Any] = fields
 
@@ -53,7 +54,7 @@ class Asked:
 
     def _refuse(self, name: str, accepted: str) -> ArgumentError:
         value = self.fields.get(name)
-        received = "missing" if value is None else f"{value!r:.60}"
+        received = "missing" if value is None else _brief(value)
         return ArgumentError(f"{self.what}: {name} is {received}; accepted are {accepted}")
 
     def count(self, name: str, default: int | None = None, *, least: int = 1, most: int) -> int:
@@ -71,7 +72,7 @@ class Asked:
         least: float = -math.inf,
         most: float = math.inf,
     ) -> float:
-        """Return a finite number."""
+        """Return a finite number, within the range of float32."""
         value: Any = self.fields.get(name, default)
         if not _is_number(value) or not least <= value <= most:
             raise self._refuse(name, f"numbers from {least:g} to {most:g}")
@@ -119,6 +120,17 @@ class Asked:
         return rows
 
 
+# What float32 holds, which the kernels compute with.
+_MOST = 3.4e38
+
+
 def _is_number(value: object) -> bool:
     """Whether it is a finite number of JSON, which has no NaN; true and false are none."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return -_MOST <= value <= _MOST
+
+
+def _brief(value: object) -> str:
+    """Write a value in few words, whatever its size and however deep it is."""
+    return reprlib.repr(value)[:60]

@@ -52,7 +52,8 @@ def active_levels(values: Array, reach: float) -> NDArray[np.uint8]:
     >>> active_levels(np.array([0.0, 1e-9, 0.5, 1.0, 7.0]), 1.0).tolist()
     [0, 1, 128, 255, 255]
     """
-    scaled = np.ceil(np.clip(np.nan_to_num(values, nan=0.0) / reach, 0, 1) * 255)
+    # Clipped first: a quotient may be larger than its dtype holds.
+    scaled: Array = np.ceil(np.clip(np.nan_to_num(values, nan=0.0), 0, reach) / reach * 255)
     return scaled.astype(np.uint8)
 
 
@@ -64,6 +65,6 @@ def signed_levels(values: Array, reach: float) -> NDArray[np.uint8]:
     >>> signed_levels(np.array([-9.0, -1.0, 0.0, 0.5, np.nan]), 1.0).tolist()
     [1, 1, 128, 192, 0]
     """
-    scaled: Array = np.rint(np.clip(values / reach, -1, 1) * 127) + 128
+    scaled: Array = np.rint(np.clip(values, -reach, reach) / reach * 127) + 128
     levels: NDArray[np.uint8] = np.nan_to_num(scaled, nan=0.0).astype(np.uint8)
     return levels

@@ -2,7 +2,7 @@
 
 import hashlib
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -21,6 +21,7 @@ Image = NDArray[np.float32]
 MOST_BYTES = 64 << 20  # of an uploaded file
 MOST_PIXELS = 64_000_000  # of its picture, before pixels are decoded
 _KEPT_BYTES = 1 << 30  # of decoded pictures; the one used longest ago goes first
+_KEPT_PASSING = 3  # of a film: one that is looked at, one that is asked for, one that came in
 
 _COFFEE = Path(__file__).parent / "static" / "coffee.jpg"
 
@@ -71,16 +72,38 @@ class Pictures:
         self._kept_bytes = kept_bytes
         self._lock = threading.Lock()
         self._pictures: OrderedDict[str, Picture] = OrderedDict()
+        self._opening: dict[str, Picture] = {}
+        self._passing: deque[str] = deque()
 
-    def decode(self, data: bytes, name: str) -> Picture:
-        """Take in the bytes of a file. Raises ImageError where they are none, or too large."""
-        return self.add(decode_image(data, max_pixels=MOST_PIXELS, name=name), name)
+    def decode(self, data: bytes, name: str, passing: bool = False) -> Picture:
+        """Take in the bytes of a file. Raises ImageError where they are none, or too large.
 
-    def add(self, pixels: Image, name: str) -> Picture:
-        """Take in an array."""
+        Of pictures that are `passing`, as those of a camera, the last three are kept.
+        """
+        picture = self.add(decode_image(data, max_pixels=MOST_PIXELS, name=name), name)
+        if passing:
+            with self._lock:
+                # A camera that sees the same again gives the same key.
+                if picture.key not in self._passing:
+                    self._passing.append(picture.key)
+                if len(self._passing) > _KEPT_PASSING:
+                    self._pictures.pop(self._passing.popleft(), None)
+        return picture
+
+    def add(self, pixels: Image, name: str, *, stays: bool = False) -> Picture:
+        """Take in an array; one that `stays` is there as long as the run, whatever comes."""
         digest = hashlib.sha256(repr(pixels.shape).encode())
         digest.update(np.ascontiguousarray(pixels).data)
-        return self._keep(Picture(digest.hexdigest()[:16], name, pixels))
+        picture = Picture(digest.hexdigest()[:16], name, pixels)
+        if stays:
+            pixels.flags.writeable = False
+            self._opening[picture.key] = picture
+            return picture
+        return self._keep(picture)
+
+    def names(self) -> dict[str, str]:
+        """Return what those that stay are called, by key."""
+        return {key: picture.name for key, picture in self._opening.items()}
 
     def _keep(self, picture: Picture) -> Picture:
         picture.pixels.flags.writeable = False
@@ -94,6 +117,8 @@ class Pictures:
         return picture
 
     def __getitem__(self, key: str) -> Picture:
+        if key in self._opening:
+            return self._opening[key]
         with self._lock:
             found = self._pictures.get(key)
             if found is not None:

@@ -1,5 +1,6 @@
 """Files that people bring: read in pieces, and no further than what is allowed."""
 
+import asyncio
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
@@ -8,13 +9,28 @@ from attar.errors import ArgumentError
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-__all__ = ["TooLargeError", "file_name", "read_body"]
+__all__ = ["TooLargeError", "TooSlowError", "UploadError", "file_name", "read_body"]
 
 _MOST_NAME = 100
+_PATIENCE = 30.0  # seconds from one piece to the next
 
 
-class TooLargeError(ArgumentError):
+class UploadError(ArgumentError):
+    """A file is not taken; `status` is what HTTP calls it."""
+
+    status = 400
+
+
+class TooLargeError(UploadError):
     """A file has more bytes than are taken."""
+
+    status = 413
+
+
+class TooSlowError(UploadError):
+    """A file stopped coming."""
+
+    status = 408
 
 
 async def read_body(request: "Request", most: int, what: str) -> bytes:
@@ -26,6 +42,8 @@ async def read_body(request: "Request", most: int, what: str) -> bytes:
     ------
     TooLargeError
         The message says how much is taken.
+    TooSlowError
+        Nothing came for half a minute.
     """
     refusal = TooLargeError(
         f"{what}: the file is larger than {most >> 20} MiB, the most that is taken"
@@ -33,13 +51,21 @@ async def read_body(request: "Request", most: int, what: str) -> bytes:
     declared = request.headers.get("content-length", "")
     if declared.isdigit() and int(declared) > most:
         raise refusal
-    pieces, size = [], 0
-    async for piece in request.stream():
+    pieces: list[bytes] = []
+    size = 0
+    stream = request.stream()
+    while True:
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                piece = await anext(stream, None)
+        except TimeoutError:
+            raise TooSlowError(f"{what}: the file stopped coming") from None
+        if piece is None:
+            return b"".join(pieces)
         size += len(piece)
         if size > most:
             raise refusal
         pieces.append(piece)
-    return b"".join(pieces)
 
 
 def file_name(request: "Request") -> str:

@@ -12,7 +12,20 @@ pixels per value where it is small, and reduced once, by a rule that fits it, wh
 from attar.figures.contact import contact_sheet
 from attar.figures.maps import feature_maps
 from attar.figures.picture import Picture, write
+from attar.figures.pools import pyramid
+from attar.figures.receptive import receptive_field
+from attar.figures.scores import global_pool
 from attar.figures.sequence import stages
 from attar.figures.weights import kernel
 
-__all__ = ["Picture", "contact_sheet", "feature_maps", "kernel", "stages", "write"]
+__all__ = [
+    "Picture",
+    "contact_sheet",
+    "feature_maps",
+    "global_pool",
+    "kernel",
+    "pyramid",
+    "receptive_field",
+    "stages",
+    "write",
+]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from attar.errors import ArgumentError, ShapeError
-from attar.figures.picture import DPI, FAINT_INK, SMALL_POINTS, TEXT_POINTS, Picture, fit
+from attar.figures.picture import DPI, FAINT_INK, SMALL_POINTS, TEXT_POINTS, Picture, fit, shortened
 from attar.figures.tiles import (
     DEAD_TEXT,
     GAP,
@@ -128,7 +128,7 @@ def contact_sheet(
         sheet.lay(top, left + beside, _thumbnail(operation, image, box))
     for number, row in enumerate(rows, count - len(rows)):
         top, left = corner(number)
-        name = _shortened(row.name, int(beside / dpi / _NAME_CHARACTER))
+        name = shortened(row.name, int(beside / dpi / _NAME_CHARACTER))
         _describe(sheet, top / dpi, left / dpi, name, row.shape, row.dead)
         for place in range(len(row.tiles.channels)):
             across = left + beside + place * (column + gap)
@@ -175,13 +175,6 @@ def _describe(sheet: Sheet, y: float, x: float, name: str, shape: Sequence[int],
     if dead:
         text = f"{dead} of {shape[2]} dead"
         sheet.write(x, y + 2 * _LINE, text, SMALL_POINTS, color=DEAD_TEXT)
-
-
-def _shortened(name: str, length: int) -> str:
-    """Return a name with its middle left out where it is longer."""
-    if len(name) <= length:
-        return name
-    return f"{name[: length // 2 - 1]}…{name[len(name) - (length - length // 2) :]}"
 
 
 def _thumbnail(operation: str, image: ArrayLike, box: tuple[int, int]) -> Array:

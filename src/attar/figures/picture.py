@@ -179,6 +179,19 @@ def fit(height: int, width: int, limit: int, least: int) -> tuple[int, int]:
     return max(round(height * scale), least), max(round(width * scale), least)
 
 
+def shortened(name: str, length: int) -> str:
+    """Return a name with its middle left out where it is longer.
+
+    Examples
+    --------
+    >>> shortened("block5_convolution3", 11)
+    'bloc…ution3'
+    """
+    if len(name) <= length:
+        return name
+    return f"{name[: length // 2 - 1]}…{name[len(name) - (length - length // 2) :]}"
+
+
 def check_index(function: str, name: str, value: int, count: int) -> None:
     """Refuse an index that is out of range; negative ones count from the end."""
     if not -count <= value < count:

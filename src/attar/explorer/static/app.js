@@ -23,7 +23,7 @@ const t = texts({
   },
   zh: {
     extract: "提取", invariance: "不变性", model: "模型", scores: "得分",
-    "extract-what": "对图片进行滤波、检测、压缩", "invariance-what": "池化忘掉了什么",
+    "extract-what": "对图片进行滤波、检测、浓缩", "invariance-what": "池化忘掉了什么",
     "model-what": "训练好的模型看到什么", "scores-what": "全局池化在数什么",
     rooms: "房间", skip: "跳到房间", dark: "深色", light: "浅色", theme: "切换到{theme}主题",
     tour: "导览", title: "attar · {room}", refused: "此页面无权与服务器通信。请打开 `attar explore` 打印的地址：它以 #token=… 结尾",
@@ -77,27 +77,34 @@ function mark() {
     svg("path", { d: "M11.5 19.5a4.5 4.5 0 0 0 4.5 4.5", class: "mark-shine" }));
 }
 
-/** Go to a room without loading the page anew; the picture goes along. @param {MouseEvent} event @param {RoomName} name */
+/** Go to a room without loading the page anew; the picture and the model go along. @param {MouseEvent} event @param {RoomName} name */
 function visit(event, name) {
   if (event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
   event.preventDefault();
+  address.flush();
   history.pushState(null, "", doorTo(name));
   clearNotice();
   draw();
   document.querySelector("main")?.focus();
 }
 
+/** Go past the header, without a change of the address. @param {MouseEvent} event */
+function skip(event) {
+  event.preventDefault();
+  document.querySelector("main")?.focus();
+}
+
 /** The address of a room, with what all rooms share. @param {RoomName} name */
 function doorTo(name) {
-  const { image, lang } = address.fields();
-  return address.address(name, { image: image ?? null, lang: lang ?? null });
+  const { image, model, prepare, lang } = address.fields();
+  return address.address(name, { image: image ?? null, model: model ?? null, prepare: prepare ?? null, lang: lang ?? null });
 }
 
 function header() {
   const other = language() === "en" ? "zh" : "en";
   const nextTheme = t(theme() === "dark" ? "light" : "dark");
   return h("header", { class: "page-header" },
-    h("a", { class: "skip", href: "#room" }, t("skip")),
+    h("a", { class: "skip", href: "#room", onclick: (/** @type {MouseEvent} */ event) => skip(event) }, t("skip")),
     h("a", { class: "brand", href: doorTo("extract"), onclick: (/** @type {MouseEvent} */ event) => visit(event, "extract") }, mark(), "attar"),
     h("nav", { "aria-label": t("rooms") }, ROOMS.map((name) =>
       h("a", {
@@ -120,7 +127,8 @@ function draw() {
 
 async function start() {
   begin();
-  window.addEventListener("popstate", draw);
+  // Another token behind the same address does not load the page anew.
+  window.addEventListener("hashchange", () => location.hash.startsWith("#token=") && location.reload());
   try {
     await connect();
     await colours.load();
@@ -129,6 +137,7 @@ async function start() {
     report(error instanceof Disconnected ? new Error(t("refused")) : error);
     return;
   }
+  window.addEventListener("popstate", draw);
   server().addEventListener("lost", () => report(new Disconnected()));
   server().addEventListener("found", () => {
     clearNotice();

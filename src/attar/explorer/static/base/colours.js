@@ -67,6 +67,22 @@ export function coloured(map, scale) {
 }
 
 /**
+ * The colour of one level as CSS has it, and black or white, whichever is read better on it.
+ *
+ * @param {Kind | "image"} scale
+ * @param {number} level
+ * @returns {{colour: string, ink: string}}
+ */
+export function swatch(scale, level) {
+  const packed = scale === "image" ? level * 0x010101 : /** @type {number} */ (tables[chosen[scale]]?.[level]);
+  const rgb = [packed & 255, (packed >> 8) & 255, (packed >> 16) & 255];
+  const [red = 0, green = 0, blue = 0] = rgb.map((part) => (part / 255) ** 2.2);
+  // Of this luminance, black and white have the same contrast.
+  const light = 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.179;
+  return { colour: `rgb(${rgb.join(" ")})`, ink: light ? "#000" : "#fff" };
+}
+
+/**
  * Draw the colours of a kind of map as a strip, from its least level to its greatest.
  *
  * @param {HTMLCanvasElement} canvas

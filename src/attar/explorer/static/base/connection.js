@@ -48,13 +48,21 @@ export class Connection extends EventTarget {
    */
   open() {
     return new Promise((resolve, reject) => {
-      const socket = new WebSocket(`${location.origin.replace(/^http/, "ws")}/talk`, ["attar", this.#token]);
+      /** @type {WebSocket} */
+      let socket;
+      try {
+        socket = new WebSocket(`${location.origin.replace(/^http/, "ws")}/talk`, ["attar", this.#token]);
+      } catch {
+        reject(new Disconnected()); // What there is of a token could not be one.
+        return;
+      }
       socket.binaryType = "arraybuffer";
       socket.onmessage = (event) => {
         const { header, arrays } = unpack(event.data);
         if (header.hello) {
           this.#socket = socket;
           this.hello = header.hello;
+          this.#token = header.hello.token; // where we came by invitation, which is taken once
           resolve(header.hello);
         } else {
           this.#hear(header, arrays);

@@ -1,6 +1,6 @@
 /** What all rooms share while the page is open. */
 
-import { Connection } from "./connection.js";
+import { Connection, Disconnected } from "./connection.js";
 
 const KEY = "attar-token";
 
@@ -20,12 +20,20 @@ export function server() {
  */
 export async function connect() {
   const given = new URLSearchParams(location.hash.slice(1)).get("token");
-  if (given) {
-    remember(KEY, given);
-    history.replaceState(null, "", location.pathname + location.search);
+  if (given) history.replaceState(null, "", location.pathname + location.search);
+  // An invitation that was taken already does no harm where this browser has the token.
+  for (const token of [given, recall(KEY)]) {
+    if (!token) continue;
+    open = new Connection(token);
+    try {
+      await open.open();
+    } catch {
+      continue;
+    }
+    remember(KEY, open.token);
+    return;
   }
-  open = new Connection(given ?? recall(KEY) ?? "");
-  await open.open();
+  throw new Disconnected();
 }
 
 /**

@@ -17,14 +17,14 @@ const t = texts({
     picture: "Picture", own: "Your picture: {name}", open: "Open…", camera: "Camera…",
     hint: "Drop or paste a picture anywhere on the page.",
     take: "Take the picture", live: "Live", stop: "Stop", close: "Close", view: "What the camera sees",
-    refused: "The camera cannot be used: {why}",
+    refused: "The camera cannot be used: {why}", large: "{name} is larger than {most} MB, the most that is taken.",
     coffee: "Coffee", car: "A car", circle: "A circle", dots: "Two dots", noise: "Noise",
   },
   zh: {
     picture: "图片", own: "你的图片：{name}", open: "打开…", camera: "摄像头…",
     hint: "可以把图片拖放或粘贴到页面的任何地方。",
     take: "拍照", live: "实时", stop: "停止", close: "关闭", view: "摄像头画面",
-    refused: "无法使用摄像头：{why}",
+    refused: "无法使用摄像头：{why}", large: "{name} 超过 {most} MB，无法接收。",
     coffee: "咖啡", car: "小汽车", circle: "圆", dots: "两个点", noise: "噪声",
   },
 });
@@ -36,10 +36,16 @@ const ACCEPT = "image/jpeg,image/png,image/webp,image/tiff,image/bmp,image/gif";
  *
  * @param {Blob} blob
  * @param {string} name
+ * @param {boolean} [passing] one of a film: the server keeps the last ones only
  * @returns {Promise<Picture>}
  */
-export async function upload(blob, name) {
-  const response = await server().post("/pictures", blob, { "X-File-Name": encodeURIComponent(name) });
+export async function upload(blob, name, passing = false) {
+  // The server refuses it too, but the browser would send all of it first.
+  const most = server().hello.most.bytes;
+  if (blob.size > most) throw new Error(t("large", { name, most: Math.floor(most / 1e6) }));
+  const response = await server().post("/pictures", blob, {
+    "X-File-Name": encodeURIComponent(name), ...(passing ? { "X-Passing": "1" } : {}),
+  });
   return response.json();
 }
 
@@ -50,6 +56,9 @@ export class PicturePicker extends HTMLElement {
   #listening = null;
   /** @type {MediaStream | null} */
   #stream = null;
+
+  /** Resolves when the room has shown the picture that it was given; a film goes on then. @type {() => Promise<void>} */
+  seen = async () => {};
 
   connectedCallback() {
     this.#listening = new AbortController();
@@ -78,7 +87,7 @@ export class PicturePicker extends HTMLElement {
   /** The picture that is chosen. @param {{image: string, name?: string}} picture */
   set chosen({ image, name }) {
     this.#image = image;
-    this.#name = name ?? image;
+    this.#name = name ?? server().hello.names[image] ?? image;
     if (this.isConnected) this.#draw();
   }
 
@@ -137,8 +146,8 @@ export class PicturePicker extends HTMLElement {
         button(t("take"), async () => { await this.#shoot(video); dialog.close(); }, { class: "primary", name: "take" }),
         button(t("live"), async () => {
           live = true;
-          // One picture after the other, each when the one before has arrived.
-          while (live && this.#stream) if (!(await this.#shoot(video))) break;
+          // One picture after the other, each when the one before is seen.
+          while (live && this.#stream && (await this.#shoot(video, true))) await this.seen();
         }, { name: "live" }),
         button(t("close"), () => dialog.close(), { name: "close" })),
     );
@@ -147,14 +156,17 @@ export class PicturePicker extends HTMLElement {
     dialog.querySelector("button")?.focus();
   }
 
-  /** Send what the camera sees. @param {HTMLVideoElement} video @returns {Promise<boolean>} */
-  async #shoot(video) {
+  /** Send what the camera sees. @param {HTMLVideoElement} video @param {boolean} [passing] @returns {Promise<boolean>} */
+  async #shoot(video, passing = false) {
+    if (video.readyState < HTMLMediaElement.HAVE_CURRENT_DATA) {
+      await new Promise((resolve) => video.addEventListener("loadeddata", resolve, { once: true }));
+    }
     const canvas = h("canvas", { width: video.videoWidth, height: video.videoHeight });
     canvas.getContext("2d")?.drawImage(video, 0, 0);
     const blob = await new Promise((/** @type {BlobCallback} */ resolve) => canvas.toBlob(resolve, "image/jpeg", 0.9));
     if (!blob) return false;
     try {
-      this.#give(await upload(blob, t("camera").replace("…", "")));
+      this.#give(await upload(blob, t("camera").replace("…", ""), passing));
       return true;
     } catch (error) {
       report(error);
