@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from attar.extraction import extract as extract
     from attar.images import read_image as read_image
     from attar.images import write_image as write_image
+    from attar.models import Model as Model
+    from attar.models import open_model as open_model
     from attar.sequential import Sequential as Sequential
 
 __version__ = "0.1.0"
@@ -51,6 +53,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "AttarError": "attar.errors",
     "Extraction": "attar.extraction",
+    "Model": "attar.models",
     "Sequential": "attar.sequential",
     "experiments": "",
     "explore": "attar.explorer.notebook",
@@ -62,6 +65,7 @@ _HOMES = {
     "kernels": "",
     "layers": "",
     "nn": "",
+    "open_model": "attar.models",
     "read_image": "attar.images",
     "set_num_threads": "attar.config",
     "show_config": "attar.config",

@@ -74,10 +74,26 @@ class Preparation:
 
     def apply(self, image: Array) -> NDArray[np.float32]:
         """Return a batch of one, (1, H, W, C), of an image (H, W, C) in [0, 1]."""
-        self.check(image.shape[2])
-        given: Array = image * np.float32(self.scale) - np.array(self.mean, np.float32)
-        given = given / np.array(self.std, np.float32)
-        return np.ascontiguousarray(given[None, :, :, ::-1] if self.bgr else given[None])
+        return self.batch(image[None])
+
+    def batch(self, images: Array) -> NDArray[np.float32]:
+        """Return images (N, H, W, C) as the model takes them; the same array if nothing changes.
+
+        Parameters
+        ----------
+        images : ndarray, (N, H, W, C)
+            float32 in [0, 1], or uint8.
+        """
+        self.check(images.shape[3])
+        scale = self.scale / 255 if images.dtype == np.uint8 else self.scale
+        given: NDArray[Any] = np.asarray(images, np.float32)
+        if scale != 1:
+            given = given * np.float32(scale)
+        if any(self.mean):
+            given = given - np.array(self.mean, np.float32)
+        if set(self.std) != {1}:
+            given = given / np.array(self.std, np.float32)
+        return np.ascontiguousarray(given[..., ::-1] if self.bgr else given)
 
 
 PREPARATIONS = MappingProxyType(

@@ -12,7 +12,18 @@ from attar.arrays import Array
 from attar.geometry import Axis
 from attar.graph import INPUT, Graph, shape_argument
 
-__all__ = ["Box", "ReceptiveField", "fields", "pixels_behind", "receptive_field"]
+__all__ = [
+    "Box",
+    "Reach",
+    "Reaches",
+    "ReceptiveField",
+    "everything",
+    "fields",
+    "hull",
+    "pixels_behind",
+    "receptive_field",
+    "through",
+]
 
 
 class Box(NamedTuple):
@@ -107,23 +118,33 @@ def fields(graph: Graph, input_shape: Sequence[int]) -> list[tuple[Reaches, Reac
                 size = shape[axis + 1] if len(shape) == 4 else 1
                 # A map that is repeated along an axis where it has one position.
                 whole = windows is None or (size == 1 and windows[axis].size != 1)
-                window = _everything(size or 1) if whole or windows is None else windows[axis]
-                reached[axis] += [_through(reach, window, whole) for reach in before[axis]]
-        answers.append((_hull(reached[0]), _hull(reached[1])))
+                window = everything(size or 1) if whole or windows is None else windows[axis]
+                reached[axis] += [through(reach, window, whole) for reach in before[axis]]
+        answers.append((hull(reached[0]), hull(reached[1])))
     return answers
 
 
-def _everything(size: int) -> Axis:
+def everything(size: int) -> Axis:
+    """Return the one window over all positions of an axis."""
     return Axis(size, size, 1, 1, 0, 0, 1)
 
 
-def _through(reach: Reach, window: Axis, whole: bool) -> Reach:
+def through(reach: Reach, window: Axis, whole: bool) -> Reach:
+    """Return what a window over outputs that reach so far reaches.
+
+    Examples
+    --------
+    >>> pool = Axis(size=8, window=2, stride=2, dilation=1, pad_before=0, pad_after=0, out=4)
+    >>> through(Reach(-1, 2, 1), pool, whole=False)
+    Reach(begin=-1, end=3, stride=2)
+    """
     begin = reach.begin - window.pad_before * reach.stride
     end = reach.end + (window.extent - 1 - window.pad_before) * reach.stride
     return Reach(begin, end, 0 if whole else reach.stride * window.stride)
 
 
-def _hull(reaches: list[Reach]) -> Reaches:
+def hull(reaches: list[Reach]) -> Reaches:
+    """Return what several paths reach together."""
     strides = sorted({reach.stride for reach in reaches})
     alike = [[reach for reach in reaches if reach.stride == stride] for stride in strides]
     return tuple(

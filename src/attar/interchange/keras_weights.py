@@ -15,7 +15,14 @@ from attar.interchange.limits import Budget, check_dims, shown
 if TYPE_CHECKING:
     import h5py
 
-__all__ = ["FileSource", "ObjectSource", "Source", "hdf5_errors"]
+__all__ = [
+    "FileSource",
+    "ObjectSource",
+    "Source",
+    "check_dataset",
+    "check_groups",
+    "hdf5_errors",
+]
 
 OPERATION = "from_keras"
 
@@ -86,46 +93,83 @@ class FileSource:
                 f"{OPERATION}: {what} is {dataset.dtype}; float32 is read. Save the model with "
                 "float32 weights"
             )
-        # As Keras writes them. What is in other files, put together from others, compressed or
-        # left out to be filled in, may be larger than what is there.
-        stored_bytes = dataset.id.get_storage_size()
-        if (
-            dataset.is_virtual
-            or dataset.external
-            or dataset.chunks is not None
-            or stored_bytes != dataset.nbytes
-        ):
-            raise ModelError(
-                f"{OPERATION}: {what} has the shape {sizes}, but its numbers do not lie in the "
-                f"file as they are ({stored_bytes} bytes do); save the model with Keras"
-            )
+        stored_bytes = check_dataset(OPERATION, what, dataset)
         self._budget.spend(stored_bytes, what)
         return np.asarray(dataset[()])
 
 
-def _member(group: h5py.Group, name: str, path: str) -> Any:
+def check_dataset(operation: str, what: str, dataset: h5py.Dataset) -> int:
+    """Return the bytes of an array as Keras writes them: as they are, in this file.
+
+    What is in other files, put together from others, compressed or left out to be filled in, may be
+    larger than what is there.
+    """
+    sizes = check_dims(operation, what, dataset.shape)
+    stored_bytes = int(dataset.id.get_storage_size())
+    if (
+        dataset.is_virtual
+        or dataset.external
+        or dataset.chunks is not None
+        or stored_bytes != dataset.nbytes
+    ):
+        raise ModelError(
+            f"{operation}: {what} has the shape {sizes}, but its numbers do not lie in the "
+            f"file as they are ({stored_bytes} bytes do); save the model with Keras"
+        )
+    return stored_bytes
+
+
+def check_groups(operation: str, root: h5py.Group, budget: Budget) -> None:
+    """Refuse a file of weights that holds anything but groups and plain arrays of numbers.
+
+    What lies in two places, or in itself, is refused as well: walking there may have no end.
+    """
+    import h5py
+
+    seen: set[int] = set()
+    waiting = [("", root)]
+    while waiting:
+        path, group = waiting.pop()
+        for name in group:
+            member = _member(group, name, path, operation)
+            what = f"the weight {shown(path + name)}"
+            address = h5py.h5o.get_info(member.id).addr
+            if address in seen:
+                raise ModelError(f"{operation}: {what} is a link to another place")
+            seen.add(address)
+            if isinstance(member, h5py.Group):
+                waiting.append((f"{path}{name}/", member))
+            elif not isinstance(member, h5py.Dataset) or member.shape is None:
+                raise ModelError(f"{operation}: {what} is no array")
+            elif member.dtype.kind not in "fiub":
+                raise ModelError(f"{operation}: {what} is {member.dtype}; numbers are read")
+            else:
+                budget.spend(check_dataset(operation, what, member), what)
+
+
+def _member(group: h5py.Group, name: str, path: str, operation: str = OPERATION) -> Any:
     """Return what a group holds under a name, or None; links are not followed."""
     import h5py
 
     if not isinstance(group, h5py.Group):
-        raise ModelError(f"{OPERATION}: {shown(path)} in the weights is not a group")
+        raise ModelError(f"{operation}: {shown(path)} in the weights is not a group")
     kind = group.get(name, getclass=True, getlink=True)
     if kind is None:
         return None
     if kind is not h5py.HardLink:
         raise ModelError(
-            f"{OPERATION}: {shown(path + name)} in the weights is a link to another place; links "
+            f"{operation}: {shown(path + name)} in the weights is a link to another place; links "
             "are not followed"
         )
     return group[name]
 
 
 @contextmanager
-def hdf5_errors() -> Iterator[None]:
+def hdf5_errors(operation: str = OPERATION) -> Iterator[None]:
     """Say of h5py's errors, which are of many kinds, what they mean here."""
     try:
         yield
     except AttarError:
         raise
     except (OSError, RuntimeError, LookupError, ValueError, TypeError, OverflowError) as error:
-        raise ModelError(f"{OPERATION}: the weights are damaged: {shown(str(error))}") from error
+        raise ModelError(f"{operation}: the weights are damaged: {shown(str(error))}") from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -38,7 +38,7 @@ from attar.layers import Layer
 if TYPE_CHECKING:
     import onnx
 
-__all__ = ["read", "read_bytes"]
+__all__ = ["NAME_LENGTH", "OLDEST_OPSET", "read", "read_bytes", "told_layout"]
 
 OPERATION = "from_onnx"
 OLDEST_OPSET = 7
@@ -125,6 +125,31 @@ def _parse(data: bytes, called: str, folder: Path | None, layout: str | None) ->
     del data
     with taking_over(OPERATION):
         return _Reader(model, Tensors(OPERATION, folder, budget), budget).read(layout)
+
+
+def told_layout(image: onnx.ValueInfoProto, users: Mapping[str, onnx.NodeProto]) -> str:
+    """Return the layout of an input of rank 4, "NCHW" or "NHWC", by all that the model says.
+
+    Parameters
+    ----------
+    image : onnx.ValueInfoProto
+    users : mapping of str to onnx.NodeProto
+        A node that takes each tensor.
+    """
+    name, denotations = image.name, [dim.denotation for dim in image.type.tensor_type.shape.dim]
+    if denotations.count("DATA_CHANNEL") == 1:
+        return "NHWC" if denotations[3] == "DATA_CHANNEL" else "NCHW"
+    seen = 0
+    while name in users and seen < LAYERS:
+        node = users[name]
+        if node.op_type == "Transpose":
+            to_first = any(list(a.ints) == [0, 3, 1, 2] for a in node.attribute)
+            return "NHWC" if to_first else "NCHW"
+        if node.op_type not in ("Add", "Sub", "Mul", "Div", "Identity", "Cast"):
+            break
+        name = next(iter(node.output), "")
+        seen += 1
+    return "NCHW"
 
 
 class _Operator:
@@ -359,7 +384,7 @@ class _Reader(ChannelsFirst):
         self.batch = sizes[0]
         axes: tuple[int, ...] = (0, 1)
         if len(dims) == 4:
-            layout = layout or self._layout(inputs[0].name, [dim.denotation for dim in dims])
+            layout = layout or told_layout(inputs[0], self.users)
             axes = NHWC if layout == "NHWC" else NCHW
         if sizes[axes.index(len(dims) - 1)] is None:
             sizes[axes.index(len(dims) - 1)] = self._channels(inputs[0].name, where)
@@ -367,22 +392,6 @@ class _Reader(ChannelsFirst):
         start = self.start((None, *shape[1:]), axes)
         self._values[inputs[0].name] = start
         return start
-
-    def _layout(self, name: str, denotations: list[str]) -> str:
-        """Return the layout that the input has by all that the model says."""
-        if denotations.count("DATA_CHANNEL") == 1:
-            return "NHWC" if denotations[3] == "DATA_CHANNEL" else "NCHW"
-        seen = 0
-        while name in self.users and seen < LAYERS:
-            node = self.users[name]
-            if node.op_type == "Transpose":
-                to_first = any(list(a.ints) == [0, 3, 1, 2] for a in node.attribute)
-                return "NHWC" if to_first else "NCHW"
-            if node.op_type not in ("Add", "Sub", "Mul", "Div", "Identity", "Cast"):
-                break
-            name = next(iter(node.output), "")
-            seen += 1
-        return "NCHW"
 
     def _channels(self, name: str, where: str) -> int:
         node = self.users.get(name)
