@@ -79,10 +79,13 @@ class LayerLoss:
         What counts: equivariance of a map, invariance of a vector. None of a map of which neither
         says what is lost, and of a map in disguise, as behind `Flatten`.
     added : float or None
-        `error` less the largest error among the layers it takes.
+        `error` less the largest error among the layers it takes. Of a filter or a sum it is the
+        error behind its normalization and activation, whether these are layers of their own or not.
     cause : {"aliasing", "padding", "position", "other", "unknown"} or None
         What most of `added` is due to, where it is more than nothing. Unknown where aliasing and
         padding cannot be told apart.
+    part_of : str or None
+        The filter or sum with which this normalization or activation is counted: `added` is there.
     by_shift : tuple of (float or None)
         `error` for each shift.
     """
@@ -102,6 +105,7 @@ class LayerLoss:
     error: float | None
     added: float | None
     cause: str | None
+    part_of: str | None
     by_shift: tuple[float | None, ...]
 
 
