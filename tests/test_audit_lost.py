@@ -75,12 +75,12 @@ def by_loops(model, layer, image, shift, stride, field, size):
 @pytest.mark.parametrize("distance", [1, 2, 3])
 def test_the_numbers_are_those_of_plain_loops(distance):
     model = opened(
-        nn.Conv2d(2, 3, 3, padding=1), nn.ReLU(), nn.Conv2d(3, 2, 3, stride=2, padding=1), size=20
+        nn.Conv2d(2, 3, 3, padding=1), nn.ReLU(), nn.Conv2d(3, 2, 3, stride=3, padding=1), size=20
     )
     images = pictures(2, 20, 2)
     section = measured(Lost(distances=[distance]), model, images)
     assert section.shifts == ((distance, 0), (0, distance), (distance, distance))
-    for layer, stride, field in (("1", 1, 3), ("2", 2, 5)):
+    for layer, stride, field in (("1", 1, 3), ("2", 3, 5)):
         expected = {region: [] for region in ("whole", "interior", "border")}
         for image in images:
             for shift in section.shifts:
@@ -199,7 +199,8 @@ def test_a_dense_layer_that_reads_places_is_named():
     )
     section = measured(Lost(), reading, images)
     assert (section.costliest, section.layer("4").cause) == ("4", "position")
-    assert section.layer("4").position == pytest.approx(section.layer("4").error, abs=EXACT)
+    assert section.layer("4").position == pytest.approx(section.layer("4").added, abs=EXACT)
+    assert section.layer("4").added == pytest.approx(section.layer("4").error, abs=EXACT)
     assert section.layer("4").position > 0.1
     # The map in another shape knows no more than the map, and is not blamed.
     assert section.layer("2").error is None
@@ -240,6 +241,65 @@ def test_maps_without_a_field_are_split_by_shift():
     assert (pool.split, pool.stride, pool.interior) == ("shift", (2, 2), None)
     assert pool.aliasing > 0.05
     assert pool.padding < EXACT
+
+
+def test_an_activation_of_its_own_is_counted_with_its_filter():
+    """ONNX and PyTorch have it as a layer, Keras within the convolution: the blame is the same."""
+    from attar import layers
+
+    fused = attar.Sequential(
+        [
+            layers.Input((32, 32, 3)),
+            layers.Conv2D(6, 3, padding="same", activation="relu", name="filter"),
+            layers.MaxPool2D(name="condense"),
+        ]
+    )
+    apart = attar.Sequential(
+        [
+            layers.Input((32, 32, 3)),
+            layers.Conv2D(6, 3, padding="same", name="filter"),
+            layers.BatchNormalization(name="norm"),
+            layers.ReLU(name="detect"),
+            layers.MaxPool2D(name="condense"),
+        ]
+    )
+    weights = [layer.get_weights() for layer in fused.layers]
+    for layer in apart.layers:
+        if layer.name == "filter":
+            layer.set_weights(next(each for each in weights if each))
+    one, other = (
+        measured(Lost(), attar.open_model(model), pictures(2)) for model in (fused, apart)
+    )
+    for name in ("filter", "condense"):
+        assert one.layer(name).added == pytest.approx(other.layer(name).added, abs=1e-3)
+        assert one.layer(name).cause == other.layer(name).cause
+    assert one.costliest == other.costliest
+    assert other.layer("filter").added != pytest.approx(other.layer("filter").error, abs=1e-3)
+    assert [other.layer(name).part_of for name in ("filter", "norm", "detect", "condense")] == [
+        None, "filter", "filter", None,
+    ]  # fmt: skip
+    assert other.layer("detect").added is other.layer("detect").cause is None
+    assert other.layer("detect").error > 0
+
+
+class Ramp(nn.Module):
+    """A layer that is brighter on the right."""
+
+    def forward(self, x):
+        return x * torch.linspace(0.1, 1, x.shape[3])
+
+
+def test_a_map_that_depends_on_places_is_no_aliasing():
+    """What is wrong in the interior at multiples of the stride is neither stride nor padding."""
+    section = measured(Lost(), opened(nn.MaxPool2d(2), Ramp()), pictures(2))
+    pool, ramp = section.layers
+    assert (pool.cause, ramp.cause, section.costliest) == ("aliasing", "other", "1")
+    errors = {True: [], False: []}
+    for shift, error in zip(section.shifts, ramp.by_shift, strict=True):
+        errors[shift[0] % 2 == shift[1] % 2 == 0].append(error)
+    assert np.mean(errors[True]) > 0.1
+    # A pool sees no padding: its border is as its interior.
+    assert ramp.aliasing < np.mean(errors[False]) - 0.5 * np.mean(errors[True])
 
 
 class Branches(nn.Module):
