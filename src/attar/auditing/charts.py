@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 
 from attar.auditing.markup import Child, Markup, element, fragment
 from attar.auditing.words import Text
@@ -23,6 +24,7 @@ def heat(
     worst: float,
     best: float,
     write: Callable[[float], str],
+    texts: Sequence[Sequence[str]] | None = None,
 ) -> Markup:
     """Draw a number for each shift: the worse, the stronger its colour.
 
@@ -38,6 +40,8 @@ def heat(
         The ends of the scale.
     write : callable
         How a number is written.
+    texts : rows of str, optional
+        What to write instead of the numbers.
     """
     side = len(offsets)
     left, top, size = 34.0, 18.0, _CELL * side
@@ -46,12 +50,13 @@ def heat(
         for j, value in enumerate(row):
             x, y = left + j * _CELL, top + i * _CELL
             where = f"dy {offsets[i]:+g}, dx {offsets[j]:+g}"
+            text = "?" if value is None else write(value) if texts is None else texts[i][j]
             amount = 0.0 if value is None or best == worst else (best - value) / (best - worst)
             amount = min(max(amount, 0.0), 1.0)
             drawn.append(
                 element(
                     "rect",
-                    element("title", f"{where}: {'?' if value is None else write(value)}"),
+                    element("title", f"{where}: {text}"),
                     x=x,
                     y=y,
                     width=_CELL,
@@ -61,7 +66,6 @@ def heat(
                 )
             )
             if value is not None and side <= _WITH_NUMBERS:
-                text = write(value)
                 drawn.append(
                     element(
                         "text", text, x=x + _CELL / 2, y=y + _CELL / 2 + 4, text_anchor="middle"
@@ -103,13 +107,14 @@ def heat(
             class_="middle",
         ),
         viewBox=f"0 0 {left + size + 2:g} {top + size + 2:g}",
+        style=f"max-width:{1.3 * (left + size + 2):.0f}px",
         role="img",
         aria_labelledby=label,
     )
 
 
 def bars(*lengths: float) -> Markup:
-    """Return the cell of a table with a bar of up to three pieces, whose lengths add up to 1 at most."""
+    """Return the cell of a table with a bar of up to three pieces; they add up to 1 at most."""
     kinds = (None, "second", "third")
     pieces = [
         element("i", class_=kind, style=f"width:{100 * min(max(length, 0.0), 1.0):.2f}%")
@@ -156,9 +161,7 @@ def columns(
             ),
         ]
     total = width * len(amounts)
-    drawn.append(
-        element("line", x1=0, x2=total, y1=top + height, y2=top + height, class_="grid")
-    )
+    drawn.append(element("line", x1=0, x2=total, y1=top + height, y2=top + height, class_="grid"))
     return element(
         "svg",
         *drawn,
@@ -170,82 +173,74 @@ def columns(
 
 
 def curve(
-    points: Sequence[tuple[float, float]],
+    series: Mapping[str, Sequence[tuple[float, float]]],
     *,
     label: str,
     across: Text,
     up: Text,
-    most: float,
     write: Callable[[float], str],
-    names: Sequence[str] = (),
+    ends: tuple[float, float],
 ) -> Markup:
-    """Draw a line through points, from 0 to `most` upwards.
+    """Draw up to four lines over distances, which are spaced by their logarithm.
 
     Parameters
     ----------
-    points : sequence of (x, y)
-        Ascending in x.
+    series : mapping of str to sequence of (x, y)
+        By what each line is called; x is ascending and at least 1.
     label : str
         The id of the element that says what is drawn.
     across, up : Text
         What the axes are.
-    most : float
-        The top of the drawing.
     write : callable
         How a number upwards is written.
-    names : sequence of str
-        What to call the points in their tool tips, instead of their x.
+    ends : (float, float)
+        The bottom and the top of the drawing.
     """
-    left, right, top, bottom, width, height = 46.0, 14.0, 24.0, 40.0, 620.0, 260.0
+    left, right, top, bottom, width, height = 46.0, 14.0, 26.0, 42.0, 460.0, 250.0
     inner, tall = width - left - right, height - top - bottom
-    low, high = points[0][0], points[-1][0]
+    every = sorted({x for points in series.values() for x, _ in points})
+    low, high = math.log2(every[0]), math.log2(every[-1])
 
     def place(x: float, y: float) -> tuple[float, float]:
-        along = 0.5 if high == low else (x - low) / (high - low)
-        return left + inner * along, top + tall * (1 - min(max(y / most, 0), 1))
+        along = 0.5 if high == low else (math.log2(x) - low) / (high - low)
+        part = (min(max(y, ends[0]), ends[1]) - ends[0]) / (ends[1] - ends[0])
+        return round(left + inner * along, 1), round(top + tall * (1 - part), 1)
 
     drawn: list[Child] = []
     for k in range(5):
-        level = most * k / 4
-        _, y = place(low, level)
+        level = ends[0] + (ends[1] - ends[0]) * k / 4
+        _, y = place(every[0], level)
         drawn += [
             element("line", x1=left, x2=width - right, y1=y, y2=y, class_="grid"),
             element("text", write(level), x=left - 6, y=y + 4, text_anchor="end", class_="axis"),
         ]
-    placed = [place(*point) for point in points]
-    path = " ".join(f"{x:.1f},{y:.1f}" for x, y in placed)
-    drawn.append(element("polyline", points=path, class_="series"))
-    for i, ((x, y), (at, value)) in enumerate(zip(placed, points, strict=True)):
-        name = names[i] if names else f"{at:g}"
-        drawn.append(
-            element(
-                "circle",
-                element("title", f"{name}: {write(value)}"),
-                cx=round(x, 1),
-                cy=round(y, 1),
-                r=4,
-                class_="dot",
+    for kind, (name, points) in zip(_KINDS, series.items(), strict=False):
+        placed = [place(*point) for point in points]
+        path = " ".join(f"{x:g},{y:g}" for x, y in placed)
+        drawn.append(element("polyline", points=path, class_=f"series {kind}"))
+        for (x, y), (at, value) in zip(placed, points, strict=True):
+            tip = element("title", f"{name}, {at:g}: {write(value)}")
+            drawn.append(element("circle", tip, cx=x, cy=y, r=3.5, class_=f"dot {kind}"))
+    last = -math.inf
+    for at in every:
+        x, _ = place(at, ends[0])
+        if x - last >= 26:
+            last = x
+            drawn.append(
+                element("text", f"{at:g}", x=x, y=height - 24, text_anchor="middle", class_="axis")
             )
-        )
-    for x, at in _ticks(placed, points):
-        drawn.append(
-            element("text", f"{at:g}", x=x, y=height - 22, text_anchor="middle", class_="axis")
-        )
     drawn += [
-        element("text", up, x=left, y=12, class_="axis"),
-        element("text", across, x=width - right, y=height - 4, text_anchor="end", class_="axis"),
+        element("text", up, x=0, y=12, class_="axis"),
+        element("text", across, x=width - right, y=height - 5, text_anchor="end", class_="axis"),
     ]
-    return element(
-        "svg", fragment(*drawn), viewBox=f"0 0 {width:g} {height:g}", role="img", aria_labelledby=label
+    picture = element(
+        "svg", *drawn, viewBox=f"0 0 {width:g} {height:g}", role="img", aria_labelledby=label
     )
+    names = [
+        element("span", element("i", class_=kind), name)
+        for kind, name in zip(_KINDS, series, strict=False)
+    ]
+    return fragment(picture, element("p", *names, class_="key"))
 
 
-def _ticks(
-    placed: Sequence[tuple[float, float]], points: Sequence[tuple[float, float]]
-) -> list[tuple[float, float]]:
-    """Return where numbers stand below a curve, far enough from each other to be read."""
-    found: list[tuple[float, float]] = []
-    for (x, _), (at, _) in zip(placed, points, strict=True):
-        if not found or x - found[-1][0] >= 28:
-            found.append((round(x, 1), at))
-    return found
+_KINDS = ("first", "second", "third", "fourth")

@@ -65,7 +65,7 @@ class Checkpoint:
     {'dead': array([ True, False])}
     >>> Checkpoint(folder, {"seed": 1})
     Traceback (most recent call last):
-    attar.errors.ArgumentError: audit: ... another audit, which differs in seed (there 0, now 1). ...
+    attar.errors.ArgumentError: audit: ... which differs in seed (there 0, now 1). ...
     """
 
     def __init__(self, folder: str | os.PathLike[str], identity: Mapping[str, Any]) -> None:

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from attar.auditing.lost import LostSection
+from attar.auditing.position import PositionSection
 from attar.auditing.shift_section import ClassShift, ModeShift, OutputShift, ShiftSection
-from attar.auditing.words import Text
+from attar.auditing.space import SpaceSection
+from attar.auditing.words import Text, both
 
 __all__ = ["Headline", "headlines", "known_names", "percent"]
 
@@ -65,7 +68,6 @@ def known_names() -> tuple[str, ...]:
 # ------------------------------------------------------------------------ shift
 
 
-
 def _shift(section: ShiftSection) -> Iterator[Headline]:
     """Give the worst of all kinds of shift."""
     found: dict[str, tuple[ModeShift, Headline]] = {}
@@ -109,8 +111,16 @@ def numbers_of_mode(mode: ModeShift) -> Iterator[Headline]:
 
 def _of_classes(found: ClassShift) -> Iterator[Headline]:
     for name, one, says in (
-        ("consistency", found.consistency, Text("moved images that keep their class", "移动后类别不变的图片")),
-        ("always", found.always, Text("images that keep it at every shift", "怎么移动类别都不变的图片")),
+        (
+            "consistency",
+            found.consistency,
+            Text("moved images that keep their class", "移动后类别不变的图片"),
+        ),
+        (
+            "always",
+            found.always,
+            Text("images that keep it at every shift", "怎么移动类别都不变的图片"),
+        ),
     ):
         interval = f"{percent(one.low)} – {percent(one.high)}"
         more = Text("95 %: {interval}", "95 %：{interval}").format(interval=interval)
@@ -124,7 +134,10 @@ def _of_classes(found: ClassShift) -> Iterator[Headline]:
     if found.accuracy is not None:
         right = found.accuracy
         yield Headline(
-            "accuracy", right.unmoved.value, percent(right.unmoved.value), Text("right, unmoved", "不移动时正确")
+            "accuracy",
+            right.unmoved.value,
+            percent(right.unmoved.value),
+            Text("right, unmoved", "不移动时正确"),
         )
         yield Headline(
             "accuracy_worst",
@@ -139,11 +152,56 @@ def _of_output(found: OutputShift) -> Iterator[Headline]:
         "cosine",
         found.cosine_mean,
         f"{found.cosine_mean:.3f}",
-        Text("likeness of the answer to the unmoved one (cosine)", "与不移动时的输出的相似度（余弦）"),
+        Text(
+            "likeness of the answer to the unmoved one (cosine)", "与不移动时的输出的相似度（余弦）"
+        ),
     )
+
+
+# ------------------------------------------------------------------------ layer by layer
+
+
+def _lost(section: LostSection) -> Iterator[Headline]:
+    says = Text("error that the costliest layer adds", "丢失最多的一层增加的误差")
+    if section.costliest is None:
+        yield Headline("lost", 0.0, "0", says)
+        return
+    added = section.layer(section.costliest).added or 0.0
+    yield Headline("lost", added, f"{added:.3f}", says, both(section.costliest))
+
+
+def _space(section: SpaceSection) -> Iterator[Headline]:
+    for name, value, says in (
+        ("dead", section.dead_fraction, Text("channels that are dead", "死掉的通道")),
+        (
+            "duplicate",
+            section.duplicate_fraction,
+            Text("channels that are there twice", "重复的通道"),
+        ),
+    ):
+        if value is not None:
+            more = Text("on {images} images", "就 {images} 张图片而言").format(
+                images=section.images
+            )
+            yield Headline(name, value, percent(value), says, more)
+
+
+def _position(section: PositionSection) -> Iterator[Headline]:
+    if section.layers:
+        last = section.layers[-1]
+        says = Text("what the last layer tells of position (R²)", "最后一层透露的位置（R²）")
+        yield Headline("position", last.best.r2, f"{last.best.r2:.2f}", says, both(last.name))
 
 
 _NAMES = {
     "shift": ("consistency", "always", "wobble", "accuracy", "accuracy_worst", "cosine"),
+    "lost": ("lost",),
+    "space": ("dead", "duplicate"),
+    "position": ("position",),
 }
-_OF: dict[str, Callable[[Any], Iterator[Headline]]] = {"shift": _shift}
+_OF: dict[str, Callable[[Any], Iterator[Headline]]] = {
+    "shift": _shift,
+    "lost": _lost,
+    "space": _space,
+    "position": _position,
+}

@@ -156,7 +156,8 @@ def _files(source: Any, size: Size, max_images: int | None) -> Images:
     for name in named:
         # What is there is meant as it is: a folder may have brackets in its name.
         if not Path(name).exists() and glob.has_magic(os.fspath(name)):
-            found = sorted(glob.glob(os.fspath(name), recursive=True))
+            # Not Path.glob: a pattern may be absolute, or begin with "..".
+            found = sorted(glob.glob(os.fspath(name), recursive=True))  # noqa: PTH207
             if not found:
                 raise ImageNotFoundError(f"no picture at {os.fspath(name)}: nothing matches")
             paths += found
@@ -179,7 +180,7 @@ def _files(source: Any, size: Size, max_images: int | None) -> Images:
         )
     return Images(
         "files",
-        ", ".join(map(os.fspath, named)),
+        ", ".join(os.fspath(name) for name in named),
         tuple(name.as_posix() for name in names),
         len(files),
         _one_size(size, _first_shape(read, picked)),
@@ -228,7 +229,7 @@ def _load(path: Path) -> tuple[Array, Array | None]:
         with loaded:
             for key, beside in _KEYS:
                 if key in loaded:
-                    return loaded[key], loaded[beside] if beside in loaded else None
+                    return loaded[key], loaded.get(beside)
             names = ", ".join(loaded) or "none"
             if len(loaded.files) == 1:
                 return loaded[loaded.files[0]], None
@@ -248,9 +249,7 @@ def _array(
     array: Array, labels: Array | None, source: str, size: Size, max_images: int | None
 ) -> Images:
     if array.dtype != np.uint8 and array.dtype.kind != "f":
-        raise DTypeError(
-            f"{OPERATION}: images must be float in [0, 1] or uint8, got {array.dtype}"
-        )
+        raise DTypeError(f"{OPERATION}: images must be float in [0, 1] or uint8, got {array.dtype}")
     channels = 1 if array.ndim == 3 else array.shape[-1]
     fits = channels == size.channels or {channels, size.channels} == {1, 3}
     if array.ndim not in (3, 4) or 0 in array.shape or not fits:
@@ -278,7 +277,7 @@ def _array(
     def digest() -> str:
         whole = hashlib.sha256(f"{array.dtype.str} {array.shape[1:]}".encode())
         for i in picked:
-            whole.update(np.ascontiguousarray(array[i]))
+            whole.update(np.ascontiguousarray(array[i]).tobytes())
         return whole.hexdigest()
 
     return Images(

@@ -42,8 +42,8 @@ def labels_of(images: Images, given: Any, classes: int | None) -> Labels:
     images : Images
     given : path, sequence of int, False, or None
         A ``.npy`` file or numbers, one for each image that there is; a ``.csv`` file of rows
-        ``file,label``; False for none. None takes what stands beside the images of an ``.npz`` file,
-        or folders: one for each class of the model, in the order of their names, or named by the
+        ``file,label``; False for none. None takes what stands beside the images of an ``.npz``
+        file, or folders: one for each class of the model, in the order of their names, or named by the
         number of their class.
     classes : int or None
         How many the model tells apart; None where its output is no classes.
@@ -68,7 +68,8 @@ def labels_of(images: Images, given: Any, classes: int | None) -> Labels:
             return Labels(_of_table(path, images, classes), os.fspath(given))
         if path.suffix.lower() != ".npy":
             raise ArgumentError(
-                f"{OPERATION}: labels must be a .npy or .csv file or numbers, got {os.fspath(given)!r}"
+                f"{OPERATION}: labels must be a .npy or .csv file or numbers, got "
+                f"{os.fspath(given)!r}"
             )
         try:
             values = np.load(path, allow_pickle=False)
@@ -130,11 +131,15 @@ def _of_table(path: Path, images: Images, classes: int) -> Array:
         raise ImageError(f"cannot read {path}: {error}") from None
     if any(len(row) != 2 for row in rows):
         wrong = next(row for row in rows if len(row) != 2)
-        raise ArgumentError(f"{OPERATION}: rows of {path} must be file,label, got {','.join(wrong)!r}")
+        raise ArgumentError(
+            f"{OPERATION}: rows of {path} must be file,label, got {','.join(wrong)!r}"
+        )
     if rows and rows[0][0].strip().lower() in ("file", "filename", "image", "name", "path"):
         rows = rows[1:]
     said = {os.path.normpath(name.strip()): label.strip() for name, label in rows}
-    found = [_row_of(name, file, said) for name, file in zip(images.names, images.files, strict=True)]
+    found = [
+        _row_of(name, file, said) for name, file in zip(images.names, images.files, strict=True)
+    ]
     missing = [name for name, label in zip(images.names, found, strict=True) if label is None]
     if missing or not images.files:
         what = f"{len(missing)} images, of them {missing[0]!r}" if missing else "images of an array"

@@ -62,12 +62,17 @@ def _child(child: Child, span: str) -> str:
         return child
     if isinstance(child, Text):
         if child.en == child.zh:
-            return html.escape(child.en)
+            return _escaped(child.en)
         return (
-            f'<{span} lang="en">{html.escape(child.en)}</{span}>'
-            f'<{span} lang="zh-CN">{html.escape(child.zh)}</{span}>'
+            f'<{span} lang="en">{_escaped(child.en)}</{span}>'
+            f'<{span} lang="zh-CN">{_escaped(child.zh)}</{span}>'
         )
-    return html.escape(_text(child))
+    return _escaped(_text(child))
+
+
+def _escaped(text: str) -> str:
+    """Escape text, and keep percent signs with their numbers at the ends of lines."""
+    return html.escape(text).replace(" %", "\u00a0%")
 
 
 def _text(value: str | float | None) -> str:

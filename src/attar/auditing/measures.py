@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
 from attar.auditing.cost import Cost, CostSection
 from attar.auditing.lost import Lost, LostSection
 from attar.auditing.measure import Measure, Section
+from attar.auditing.position import Position, PositionSection
 from attar.auditing.shift import Shift
 from attar.auditing.shift_section import ShiftSection
+from attar.auditing.shifts import MODES
+from attar.auditing.space import Space, SpaceSection
 from attar.errors import ArgumentError, DTypeError
 
 __all__ = ["NAMES", "SECTIONS", "measures_of", "spoken_of"]
 
 SECTIONS: Mapping[str, type[Section]] = MappingProxyType(
-    {"shift": ShiftSection, "lost": LostSection, "cost": CostSection}
+    {
+        "shift": ShiftSection,
+        "lost": LostSection,
+        "space": SpaceSection,
+        "position": PositionSection,
+        "cost": CostSection,
+    }
 )
 """What each of them finds."""
 
@@ -47,10 +56,12 @@ def measures_of(
     ['shift']
     """
     given = [asked] if isinstance(asked, str) else list(asked)
-    modes = {} if shifts is None else {"modes": (shifts,) if isinstance(shifts, str) else tuple(shifts)}
-    makers = {
-        "shift": lambda: Shift(seed=seed, **modes),
+    modes = (shifts,) if isinstance(shifts, str) else MODES if shifts is None else tuple(shifts)
+    makers: dict[str, Callable[[], Measure]] = {
+        "shift": lambda: Shift(seed=seed, modes=modes),
         "lost": Lost,
+        "space": lambda: Space(seed=seed),
+        "position": lambda: Position(seed=seed),
         "cost": Cost,
     }
     found: dict[str, Measure] = {}

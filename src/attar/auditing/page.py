@@ -10,7 +10,9 @@ from attar.auditing.headlines import headlines
 from attar.auditing.markup import Child, Markup, element, fragment
 from attar.auditing.page_how import how_part, warnings
 from attar.auditing.page_layers import cost_part, lost_part
+from attar.auditing.page_position import position_part
 from attar.auditing.page_shift import shift_part
+from attar.auditing.page_space import space_part
 from attar.auditing.report import AuditReport
 from attar.auditing.thresholds import Check
 from attar.auditing.verdict import mending, verdict
@@ -23,6 +25,8 @@ _Part = Callable[[AuditReport, Any], list[Child]]
 _PARTS: dict[str, tuple[Text, _Part]] = {
     "shift": (Text("When the image moves", "图片移动时"), shift_part),
     "lost": (Text("Where it is lost", "在哪里丢失"), lost_part),
+    "space": (Text("What is dead", "死掉的部分"), space_part),
+    "position": (Text("What is known of position", "还知道多少位置"), position_part),
     "cost": (Text("What it costs", "开销"), cost_part),
 }
 
@@ -50,9 +54,14 @@ def page(report: AuditReport, language: Literal["en", "zh"]) -> str:
             "main",
             _verdict(report),
             *parts,
-            element("section", element("h2", how, id="how"), *how_part(report), aria_labelledby="how"),
+            element(
+                "section", element("h2", how, id="how"), *how_part(report), aria_labelledby="how"
+            ),
         ),
-        element("footer", element("p", f"attar {report.how.versions.get('attar', '')}, {report.how.date}")),
+        element(
+            "footer",
+            element("p", f"attar {report.how.versions.get('attar', '')}, {report.how.date}"),
+        ),
     )
     head = fragment(
         element("meta", charset="utf-8"),
@@ -92,7 +101,9 @@ def _languages(chosen: str) -> Markup:
 
 
 def _section(name: str, title: Text, part: _Part, report: AuditReport, found: Any) -> Markup:
-    return element("section", element("h2", title, id=name), *part(report, found), aria_labelledby=name)
+    return element(
+        "section", element("h2", title, id=name), *part(report, found), aria_labelledby=name
+    )
 
 
 # ------------------------------------------------------------------------ verdict

@@ -12,8 +12,12 @@ from attar.tables import count, shape_text
 __all__ = ["how_part", "warnings"]
 
 _SOURCES = {
-    "files": Text("{seen} of {available} pictures of {source}", "{source} 中 {available} 张图片里的 {seen} 张"),
-    "array": Text("{seen} of {available} images of {source}", "{source} 中 {available} 张图片里的 {seen} 张"),
+    "files": Text(
+        "{seen} of {available} pictures of {source}", "{source} 中 {available} 张图片里的 {seen} 张"
+    ),
+    "array": Text(
+        "{seen} of {available} images of {source}", "{source} 中 {available} 张图片里的 {seen} 张"
+    ),
     "shapes": Text(
         "{seen} drawn shapes (circles, discs, cars on noise), since there were no images",
         "没有给图片，所以用了 {seen} 张画出来的图形（噪声上的圆、圆盘和小汽车）",
@@ -28,7 +32,8 @@ def warnings(report: AuditReport) -> list[Text]:
     if not report.complete:
         found.append(
             Text(
-                "The audit was interrupted after {seen} of {chosen} images. The numbers are those of "
+                "The audit was interrupted after {seen} of {chosen} images. The numbers are those "
+                "of "
                 "the images seen so far.",
                 "审计在 {chosen} 张图片中的 {seen} 张之后被中断，以下是到那时为止的数值。",
             ).format(seen=images.seen, chosen=images.chosen)
@@ -38,7 +43,8 @@ def warnings(report: AuditReport) -> list[Text]:
             Text(
                 "Nobody said what the model takes; pictures from 0 to 1 were assumed. If that is "
                 "wrong, so is every number here: state --preparation, or --scale, --mean, --std.",
-                "没有人说明模型要怎样的输入，这里假定是 0 到 1 的图片。如果不对，下面所有的数值都不对：请用 --preparation，或 --scale、--mean、--std 说明。",
+                "没有人说明模型要怎样的输入，这里假定是 0 到 1 的图片。如果不对，下面所有的数值都"
+                "不对：请用 --preparation，或 --scale、--mean、--std 说明。",
             )
         )
     if images.kind == "shapes":
@@ -46,7 +52,8 @@ def warnings(report: AuditReport) -> list[Text]:
             Text(
                 "These are drawn shapes, not images of yours: they tell how the model is built "
                 "rather than how it does on your images.",
-                "这里用的是画出来的图形，不是你的图片：它们说明模型的结构怎样，而不是模型在你的图片上怎样。",
+                "这里用的是画出来的图形，不是你的图片：它们说明模型的结构怎样，而不是模型在你的图"
+                "片上怎样。",
             )
         )
     elif images.seen < _FEW:
@@ -73,7 +80,10 @@ def how_part(report: AuditReport) -> list[Child]:
     facts: list[tuple[Text, Child]] = [
         (
             Text("Model", "模型"),
-            Text("{name} ({framework}), {layers} layers, {weights} weights", "{name}（{framework}），{layers} 层，{weights} 个权重").format(
+            Text(
+                "{name} ({framework}), {layers} layers, {weights} weights",
+                "{name}（{framework}），{layers} 层，{weights} 个权重",
+            ).format(
                 name=model.name,
                 framework=model.framework,
                 layers=model.layers,
@@ -81,15 +91,23 @@ def how_part(report: AuditReport) -> list[Child]:
             ),
         ),
         (Text("Its hash", "模型的哈希"), element("code", model.digest)),
-        (Text("It takes", "输入"), f"{shape_text(model.size)} ({model.size_says})"),
+        (
+            Text("It takes", "输入"),
+            Text("{size} ({says})", "{size}（{says}）").format(
+                size=shape_text(model.size), says=_said(model.size_says)
+            ),
+        ),
         (
             Text("Preparation", "预处理"),
-            Text("(picture × {scale:g} − {mean}) / {std}{order} ({says})", "（图片 × {scale:g} − {mean}）/ {std}{order}（{says}）").format(
+            Text(
+                "(picture × {scale:g} − {mean}) / {std}{order} ({says})",
+                "（图片 × {scale:g} − {mean}）/ {std}{order}（{says}）",
+            ).format(
                 scale=made["scale"],
                 mean=_numbers(made["mean"]),
                 std=_numbers(made["std"]),
                 order=order,
-                says=model.preparation_says,
+                says=_said(model.preparation_says),
             ),
         ),
         (
@@ -103,7 +121,7 @@ def how_part(report: AuditReport) -> list[Child]:
             ),
         ),
         (Text("Brought to", "统一为"), shape_text(images.shape)),
-        (Text("Right classes", "正确类别"), images.labels),
+        (Text("Right classes", "正确类别"), _said(images.labels)),
         (Text("Seed", "随机种子"), str(how.seed)),
         (Text("When", "时间"), f"{how.date}, {how.seconds:g} s, {how.threads} threads"),
         (
@@ -132,6 +150,24 @@ def how_part(report: AuditReport) -> list[Child]:
             class_="note",
         ),
     ]
+
+
+def _said(text: str) -> Text:
+    """Return what others said in English, in both languages where that is known."""
+    return Text(text, _IN_CHINESE.get(text.partition(":")[0], text))
+
+
+_IN_CHINESE = {
+    "stated": "由使用者说明",
+    "assumed": "假定：模型没有说明",
+    "the model's input": "来自模型的输入",
+    "none were given": "没有给出",
+    "none": "不使用",
+    "names of folders": "来自文件夹的名字",
+    "numbers of folders": "来自文件夹的编号",
+    "beside the images": "与图片在同一个文件里",
+    "given": "由使用者给出",
+}
 
 
 def _numbers(values: list[float]) -> str:

@@ -65,10 +65,13 @@ def lost_part(_report: AuditReport, section: LostSection) -> list[Child]:
             "p",
             Text(
                 "Each layer is compared with itself after the image was moved ({mode}, up to {far} "
-                "pixels): a map should have moved along, a vector should be as it was. The error is "
+                "pixels): a map should have moved along, a vector should be as it was. The error "
+                "is "
                 "the length of the difference by that of the answer: 0 is nothing lost, 1.41 is "
                 "nothing alike.",
-                "把图片移动（{mode}，最多 {far} 个像素）之后，每一层与移动前的自己相比：特征图应当跟着移动，向量应当不变。误差是差异的长度与输出的长度之比：0 表示什么都没丢，1.41 表示毫无相似之处。",
+                "把图片移动（{mode}，最多 {far} 个像素）之后，每一层与移动前的自己相比：特征图应"
+                "当跟着移动，向量应当不变。误差是差异的长度与输出的长度之比：0 表示什么都没丢，"
+                "1.41 表示毫无相似之处。",
             ).format(mode=_BORDERS[section.mode], far=max(max(shift) for shift in section.shifts)),
         ),
         _causes(section),
@@ -114,9 +117,7 @@ def _key() -> Markup:
 
 def _losses(section: LostSection) -> Markup:
     most = max([layer.error or 0.0 for layer in section.layers] + [1e-9])
-    rows = [
-        _loss(layer, most, worst=layer.name == section.costliest) for layer in section.layers
-    ]
+    rows = [_loss(layer, most, worst=layer.name == section.costliest) for layer in section.layers]
     head = [
         Text("Layer", "层"),
         Text("Map", "特征图"),
@@ -127,7 +128,9 @@ def _losses(section: LostSection) -> Markup:
         Text("Padding", "填充"),
         Text("By", "原因"),
     ]
-    return table_of(Text("Errors under shift, layer by layer", "各层在移动下的误差"), head, {2, 4, 5, 6}, rows)
+    return table_of(
+        Text("Errors under shift, layer by layer", "各层在移动下的误差"), head, {2, 4, 5, 6}, rows
+    )
 
 
 def _loss(layer: LayerLoss, most: float, *, worst: bool) -> Markup:
@@ -172,7 +175,11 @@ def cost_part(_report: AuditReport, section: CostSection) -> list[Child]:
             "tr",
             element("th", one.name, element("small", one.kind, class_="below"), scope="row"),
             element("td", shape_text(one.shape)),
-            element("td", "?" if one.multiply_adds is None else count(one.multiply_adds), class_="number"),
+            element(
+                "td",
+                "?" if one.multiply_adds is None else count(one.multiply_adds),
+                class_="number",
+            ),
             bars(one.multiply_add_share),
             element("td", memory(one.activation_bytes), class_="number"),
             bars(0.0, one.activation_share),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from attar.auditing.charts import Rows, columns, heat
 from attar.auditing.headlines import MODE_NAMES, numbers_of_mode, percent
@@ -21,7 +21,9 @@ _MODES_SAY = {
     "zero": Text("black comes in at the border", "边界补入黑色"),
     "reflect": Text("the picture mirrored comes in", "边界补入镜像"),
     "circular": Text("what leaves on one side comes in on the other", "一侧移出的从另一侧移入"),
-    "linear": Text("by fractions of a pixel, neighbours mixed", "移动不到一个像素，相邻像素线性混合"),
+    "linear": Text(
+        "by fractions of a pixel, neighbours mixed", "移动不到一个像素，相邻像素线性混合"
+    ),
     "fourier": Text("by fractions of a pixel, nothing blurred", "移动不到一个像素，不产生模糊"),
 }
 
@@ -49,8 +51,10 @@ def shift_part(report: AuditReport, section: ShiftSection) -> list[Child]:
             "p",
             Text(
                 "A square is a shift: down by its row, to the right by its column, in pixels. The "
-                "number is the mean over all images, in percent; the stronger the colour, the worse.",
-                "每个方格是一种移动：行表示向下几个像素，列表示向右几个像素。数字是所有图片的平均，以百分数表示；颜色越深越差。",
+                "number is the mean over all images, in percent; the stronger the colour, the "
+                "worse.",
+                "每个方格是一种移动：行表示向下几个像素，列表示向右几个像素。数字是所有图片的平"
+                "均，以百分数表示；颜色越深越差。",
             ),
             class_="note",
         ),
@@ -67,7 +71,8 @@ def _unusable(section: ShiftSection) -> Markup | None:
     return element(
         "p",
         Text(
-            "{count} of {images} images were left out: the model answered them with what is no number.",
+            "{count} of {images} images were left out: the model answered them with what is no "
+            "number.",
             "{images} 张图片中有 {count} 张没有计入：模型的输出不是有效的数。",
         ).format(count=section.unusable, images=section.images),
         class_="warning",
@@ -82,7 +87,9 @@ def _modes(section: ShiftSection, classes: bool) -> Markup:
         cells = [
             element("td", one.text, _small(one.more), class_="number") for one in numbers[mode.mode]
         ]
-        reach = Text("±{far:g} px, {shifts} shifts{chance}", "±{far:g} 像素，{shifts} 种移动{chance}").format(
+        reach = Text(
+            "±{far:g} px, {shifts} shifts{chance}", "±{far:g} 像素，{shifts} 种移动{chance}"
+        ).format(
             far=max(mode.offsets),
             shifts=mode.shifts,
             chance=both("") if mode.exhaustive else Text(", by chance", "，随机选取"),
@@ -90,9 +97,7 @@ def _modes(section: ShiftSection, classes: bool) -> Markup:
         rows.append(
             element(
                 "tr",
-                element(
-                    "th", MODE_NAMES[mode.mode], _small(_MODES_SAY[mode.mode]), scope="row"
-                ),
+                element("th", MODE_NAMES[mode.mode], _small(_MODES_SAY[mode.mode]), scope="row"),
                 element("td", reach),
                 *cells,
                 class_="worst" if section.worst is mode and len(section.modes) > 1 else None,
@@ -172,9 +177,11 @@ def _radius(section: ShiftSection) -> list[Child]:
         return []
     radii = worst.classes.radii
     caption = Text(
-        "How many images keep their class up to a shift of so many pixels, and no further ({name}). "
+        "How many images keep their class up to a shift of so many pixels, and no further "
+        "({name}). "
         "Mean: {mean:.2f} pixels; the farthest that was tried is {far:g}.",
-        "有多少张图片移动到这么多像素为止类别都不变（{name}）。平均 {mean:.2f} 个像素；最远试到 {far:g}。",
+        "有多少张图片移动到这么多像素为止类别都不变（{name}）。平均 {mean:.2f} 个像素；最远试到 "
+        "{far:g}。",
     ).format(name=MODE_NAMES[worst.mode], mean=radii.mean, far=radii.pixels[-1])
     drawn = columns(
         radii.images, [f"{pixels:g}" for pixels in radii.pixels], label="radii", write=str
@@ -192,15 +199,18 @@ def _fragile(report: AuditReport, section: ShiftSection) -> list[Child]:
         return []
     if mode.classes is not None:
         says = Text(
-            "They keep their class least ({name}). The square beside each tells where it keeps it, "
-            "100, and where not, 0.",
-            "类别最容易改变的图片（{name}）。旁边的方格说明移到哪里类别不变（100），移到哪里会变（0）。",
+            "They keep their class least ({name}). The squares tell the class at each shift; "
+            "coloured "
+            "are those where it is another.",
+            "类别最容易改变的图片（{name}）。方格里是移到那里时的类别；有颜色的表示类别变了。",
         )
     else:
         says = Text(
-            "Their answers change most ({name}). The square beside each tells by how much, in percent "
+            "Their answers change most ({name}). The square beside each tells by how much, in "
+            "percent "
             "of the longer of both answers.",
-            "输出变化最大的图片（{name}）。旁边的方格说明变化了多少，以两个输出中较长者的百分数表示。",
+            "输出变化最大的图片（{name}）。旁边的方格说明变化了多少，以两个输出中较长者的百分数表"
+            "示。",
         )
     return [
         element("h3", Text("The most fragile images", "最脆弱的图片")),
@@ -214,15 +224,16 @@ def _one(report: AuditReport, mode: ModeShift, one: Fragile) -> Markup:
     name = report.images.names.get(one.index, str(one.index))
     rows: Rows
     worst: float
+    texts = None
     if one.classes is None:
         rows, worst, best = one.change, _most(one.change), 0.0
     else:
+        texts = [[str(value) for value in row] for row in one.classes]
         rows = [
             [None if value is None else float(value == one.predicted) for value in row]
             for row in one.classes
         ]
         worst, best = 0.0, 1.0
-    write: Callable[[float], str] = _hundredths
     says: Text = both(name)
     if one.predicted is not None:
         others = sorted({value for row in one.classes or () for value in row if value is not None})
@@ -240,7 +251,9 @@ def _one(report: AuditReport, mode: ModeShift, one: Fragile) -> Markup:
         )
     uri = report.thumbnails.get(one.index)
     picture = None if uri is None else element("img", src=uri, alt=name)
-    drawn = heat(rows, mode.offsets, label=label, worst=worst, best=best, write=write)
+    drawn = heat(
+        rows, mode.offsets, label=label, worst=worst, best=best, write=_hundredths, texts=texts
+    )
     return element(
         "figure",
         element("div", picture, drawn, class_="pair"),
@@ -258,7 +271,11 @@ def _most(rows: Rows) -> float:
 
 # ------------------------------------------------------------------------ protocols
 
-_PAPERS = {"zhang2019": "Zhang 2019", "aps": "Chaman & Dokmanić 2021", "lps": "Rojas-Gomez et al. 2022"}
+_PAPERS = {
+    "zhang2019": "Zhang 2019",
+    "aps": "Chaman & Dokmanić 2021",
+    "lps": "Rojas-Gomez et al. 2022",
+}
 
 
 def _protocols(section: ShiftSection) -> list[Child]:
@@ -297,7 +314,9 @@ def _protocol(one: ProtocolShift) -> Markup:
     found = one.consistency
     interval: Child = None
     if found is not None:
-        interval = element("small", f"95 %: {percent(found.low)} – {percent(found.high)}", class_="below")
+        interval = element(
+            "small", f"95 %: {percent(found.low)} – {percent(found.high)}", class_="below"
+        )
     return element(
         "tr",
         element("th", _PAPERS[one.protocol], scope="row"),
@@ -307,5 +326,8 @@ def _protocol(one: ProtocolShift) -> Markup:
             fragment(f", {one.lowest} … {one.highest} px, {one.size[0]} × {one.size[1]}"),
         ),
         element("td", "–" if found is None else percent(found.value), interval, class_="number"),
-        element("td", Text("yes", "是") if one.published else Text("adapted to this size", "按此尺寸调整")),
+        element(
+            "td",
+            Text("yes", "是") if one.published else Text("adapted to this size", "按此尺寸调整"),
+        ),
     )

@@ -1,4 +1,4 @@
-"""`AuditReport`: the numbers of an audit, with all that they follow from; as text, JSON and a page."""
+"""`AuditReport`: the numbers of an audit with what they follow from; as text, JSON and a page."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ class AuditReport:
     Attributes
     ----------
     complete : bool
-        False where the audit was interrupted: then the numbers are those of the images seen so far.
+        False where the audit was interrupted: then the numbers are of the images seen so far.
     model : ModelSeen
     images : ImagesSeen
     how : HowMeasured
@@ -333,5 +333,7 @@ class AuditReport:
         try:
             values = json.loads(Path(path).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise ModelError(f"AuditReport.load: cannot read {os.fspath(path)!r}: {error}") from None
+            raise ModelError(
+                f"AuditReport.load: cannot read {os.fspath(path)!r}: {error}"
+            ) from None
         return cls.from_dict(values)

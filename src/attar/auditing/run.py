@@ -28,7 +28,7 @@ from attar.models import Model, open_model
 __all__ = ["AuditInterrupted", "audit"]
 
 
-class AuditInterrupted(KeyboardInterrupt):  # noqa: N818  it is no error
+class AuditInterrupted(KeyboardInterrupt):
     """An audit was interrupted (Ctrl-C).
 
     Attributes
@@ -62,15 +62,15 @@ def audit(
     Parameters
     ----------
     model : Model, path or object
-        As `attar.open_model` gives it, or takes it. Open it yourself to state what it takes: numbers
-        of a model that is fed wrongly say nothing.
+        As `attar.open_model` gives it, or takes it. Open it yourself to state what it takes:
+        numbers of a model that is fed wrongly say nothing.
     images : path, glob, array, sequence of paths, optional
         Pictures, a folder of them, a ``.npy`` or ``.npz`` file, or an array (N, H, W, C), float in
         [0, 1] or uint8. All get the size that the model takes, or that of the first. Without any,
         shapes are drawn, and the report says so.
     labels : path, sequence of int, or False, optional
-        The right classes: ``.npy``, numbers, or ``.csv`` with rows ``file,label``. By default folders
-        say them, one for each class. False for none.
+        The right classes: ``.npy``, numbers, or ``.csv`` with rows ``file,label``. By default
+        folders say them, one for each class. False for none.
     measures : iterable of names or Measure, optional
         "shift", "lost", "space", "position", "cost"; all by default.
     shifts : optional

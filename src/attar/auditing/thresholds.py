@@ -63,9 +63,7 @@ class Check:
         return cls(**{name: value for name, value in values.items() if name != "passed"})
 
 
-def limits(
-    under: Iterable[str], over: Iterable[str], known: Iterable[str]
-) -> tuple[Check, ...]:
+def limits(under: Iterable[str], over: Iterable[str], known: Iterable[str]) -> tuple[Check, ...]:
     """Parse ``name=number``.
 
     Parameters

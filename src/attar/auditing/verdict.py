@@ -18,10 +18,19 @@ __all__ = ["CAUSES", "mending", "verdict"]
 # docs/audit.md says how to read them.
 _GRADES = (
     (1.0, Text("This model does not notice where the object is.", "这个模型不受物体位置的影响。")),
-    (0.99, Text("This model hardly notices where the object is.", "物体的位置几乎不影响这个模型。")),
+    (
+        0.99,
+        Text("This model hardly notices where the object is.", "物体的位置几乎不影响这个模型。"),
+    ),
     (0.95, Text("This model is steady most of the time.", "这个模型大多数时候是稳定的。")),
     (0.85, Text("This model wobbles when the object moves.", "物体一移动，这个模型就会摇摆。")),
-    (0.0, Text("What this model sees depends on where the object is.", "这个模型的判断取决于物体在哪里。")),
+    (
+        0.0,
+        Text(
+            "What this model sees depends on where the object is.",
+            "这个模型的判断取决于物体在哪里。",
+        ),
+    ),
 )
 
 CAUSES = {
@@ -51,9 +60,10 @@ def _how_invariant(section: ShiftSection) -> list[Text]:
     found, far = worst.classes, max(worst.offsets)
     grade = next(text for least, text in _GRADES if found.consistency.value >= least)
     moved = Text(
-        "Moved by up to {far:g} pixels, {kept} of the images keep their class{which}; {always} keep "
-        "it at every shift.",
-        "移动不超过 {far:g} 个像素时，{kept} 的图片类别不变{which}；{always} 的图片怎么移动都不变。",
+        "Moved by up to {far:g} pixels, {kept} of the images keep their class{which}; {always} of "
+        "them keep it at every shift.",
+        "移动不超过 {far:g} 个像素时，{kept} 的图片类别不变{which}；{always} 的图片怎么移动都不"
+        "变。",
     ).format(
         far=far,
         kept=percent(found.consistency.value),
@@ -75,22 +85,27 @@ def _how_invariant(section: ShiftSection) -> list[Text]:
 def _which(section: ShiftSection, worst: ModeShift) -> Text:
     if len(section.modes) == 1:
         return both("")
-    return Text(" (the worst of {count} ways to move them: {name})", "（{count} 种移动方式里最差的：{name}）").format(
-        count=len(section.modes), name=MODE_NAMES[worst.mode]
-    )
+    return Text(
+        " (the worst of {count} ways to move them: {name})",
+        "（{count} 种移动方式里最差的：{name}）",
+    ).format(count=len(section.modes), name=MODE_NAMES[worst.mode])
 
 
 def _how_steady(section: ShiftSection) -> list[Text]:
     known = [mode for mode in section.modes if mode.output is not None]
     if not known:
-        return [Text("The model answered no image with numbers.", "模型对所有图片都没有给出有效的数。")]
+        return [
+            Text("The model answered no image with numbers.", "模型对所有图片都没有给出有效的数。")
+        ]
     worst = min(known, key=lambda mode: mode.output.cosine_mean if mode.output else 1.0)
     assert worst.output is not None
     return [
         Text(
-            "The output names no classes. Moved by up to {far:g} pixels, the answer has a cosine of "
+            "The output names no classes. Moved by up to {far:g} pixels, the answer has a cosine "
+            "of "
             "{cosine:.3f} with that to the image as it is{which}.",
-            "输出不是类别。移动不超过 {far:g} 个像素时，输出与不移动时的余弦相似度为 {cosine:.3f}{which}。",
+            "输出不是类别。移动不超过 {far:g} 个像素时，输出与不移动时的余弦相似度为 "
+            "{cosine:.3f}{which}。",
         ).format(
             far=max(worst.offsets), cosine=worst.output.cosine_mean, which=_which(section, worst)
         )
@@ -128,7 +143,8 @@ _MENDING = {
         "换池化层改善不了：用移动过的图片训练，或者不用填充。",
     ),
     "position": Text(
-        "Global pooling before the dense layers, or training with images that are moved, would mend "
+        "Global pooling before the dense layers, or training with images that are moved, would "
+        "mend "
         "that.",
         "在全连接层之前做全局池化，或者用移动过的图片训练，就能改善。",
     ),

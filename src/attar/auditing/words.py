@@ -19,7 +19,7 @@ class Text(NamedTuple):
     en: str
     zh: str
 
-    def format(self, **values: object) -> Self:  # type: ignore[override]
+    def format(self, **values: object) -> Self:
         """Return it with its gaps filled; a `Text` among the values is taken in each language."""
         return type(self)(
             *(

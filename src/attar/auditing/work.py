@@ -195,4 +195,4 @@ class Work:
 def _digest_of(labels: Labels) -> str:
     if labels.values is None:
         return "none"
-    return hashlib.sha256(np.ascontiguousarray(labels.values)).hexdigest()
+    return hashlib.sha256(labels.values.tobytes()).hexdigest()

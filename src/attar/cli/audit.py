@@ -24,8 +24,10 @@ __all__ = ["EPILOGUE", "audit"]
 
 NOT_KEPT = 1
 EPILOGUE = (
-    "Exit status: 0 all done · 1 a limit of --fail-under or --fail-over is not kept · 2 the command "
-    "is wrong, nothing was done · 3 at least one image failed, the others are done · 130 interrupted, "
+    "Exit status: 0 all done · 1 a limit of --fail-under or --fail-over is not kept · 2 the "
+    "command "
+    "is wrong, nothing was done · 3 at least one image failed, the others are done · 130 "
+    "interrupted, "
     "the report is of what was seen; the same command goes on."
 )
 
@@ -247,7 +249,9 @@ def _measures(
     if reach is not None:
         settings["reach"] = reach
     if settings and "shift" not in asked:
-        raise ArgumentError("--shifts and --reach are for the measure shift, which is not among --measures")
+        raise ArgumentError(
+            "--shifts and --reach are for the measure shift, which is not among --measures"
+        )
     return [Shift(seed=seed, **settings) if one == "shift" else one for one in asked]
 
 
@@ -267,7 +271,13 @@ def _progress() -> Iterator[Progress]:
         yield _Lines().tell
         return
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeRemainingColumn,
+    )
 
     columns = (
         TextColumn("audit"),
