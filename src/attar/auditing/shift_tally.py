@@ -222,8 +222,7 @@ class OutputTally(_Base):
         cosine = part[f"{self.mode}_cosine"].astype(np.float64)
         relative = part[f"{self.mode}_relative"].astype(np.float64)
         cells = part[f"{self.mode}_cells"]
-        finite: Array = np.isfinite(cosine + relative)
-        usable: Array = finite.all(axis=1)
+        usable: Array = np.logical_and.reduce(np.isfinite(cosine + relative), axis=1)
         cosine, relative, cells = cosine[usable], relative[usable], cells[usable]
         if not len(cosine):
             return usable

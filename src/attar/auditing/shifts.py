@@ -24,6 +24,7 @@ __all__ = [
     "Grid",
     "Mode",
     "Moved",
+    "Resampled",
     "batches",
     "moved",
     "window",
@@ -41,6 +42,7 @@ MODES: Final[tuple[Mode, ...]] = (*WHOLE, *FRACTIONAL)
 The last two are circular as well, and go by fractions of a pixel."""
 
 _PADS: Final = {"zero": "constant", "reflect": "reflect", "circular": "wrap"}  # as NumPy says it
+_COPY_BYTES = 1 << 20  # of images that are moved by a fraction at once
 _BATCH = 64  # images at most: more are no faster
 _BATCH_BYTES = 64 << 20  # and of how many bytes together, where one image takes less
 
@@ -179,24 +181,60 @@ class Cut:
         into[...] = self._pixels[image, top : top + height, left : left + width]
 
 
-class _Resampled:
-    """Images moved by fractions of a pixel, circularly: `attar.features.shift`."""
+class Resampled:
+    """Images moved by fractions of a pixel, circularly: `attar.features.shift`.
 
-    def __init__(self, images: Array, interpolation: Fractional) -> None:
-        self._images, self._interpolation = images, interpolation
+    A shift by 1.25 pixels is one by 0.25, moved by whole pixels: of each image there is a copy for
+    each fraction, and each shift is a window of one of them. (A `features.shift` for every shift
+    takes as long as a small model does.)
+
+    Parameters
+    ----------
+    images : ndarray of float32, (n, H, W, C)
+    interpolation : {"linear", "fourier"}
+    margin : int
+        How far they can be moved, in pixels.
+
+    Examples
+    --------
+    >>> image = np.random.default_rng(0).random((5, 7, 3), np.float32)
+    >>> into = np.empty_like(image)
+    >>> Resampled(image[None], "linear", 2).write(into, 0, 0.5, -1.25)
+    >>> moved = features.shift(image, 0.5, -1.25, mode="circular", interpolation="linear")
+    >>> bool((into == moved).all())
+    True
+    """
+
+    def __init__(self, images: Array, interpolation: Fractional, margin: int) -> None:
+        self._images, self._interpolation, self._margin = images, interpolation, margin
         self.size, self.channels = (images.shape[1], images.shape[2]), images.shape[3]
-        self._at: tuple[int, float] | None = None
+        self._together = max(1, _COPY_BYTES * len(images) // images.nbytes)
+        self._copies: dict[tuple[float, float], Cut] = {}
+        self._first = 0  # of the images that there are copies of
 
     def write(self, into: Array, image: int, dy: float, dx: float) -> None:
         """Write an image, moved down by `dy` and to the right by `dx`, into (H, W, C)."""
-        # Rows of a grid come one after the other: what is moved down is kept for all of its row.
-        if self._at != (image, dy):
-            self._down = self._shift(self._images[image], dy, 0)
-            self._at = (image, dy)
-        into[...] = self._shift(self._down, 0, dx)
+        first = image - image % self._together
+        if self._first != first:
+            self._first, self._copies = first, {}
+        down, right = math.floor(dy), math.floor(dx)
+        fractions = (dy - down, dx - right)
+        if fractions not in self._copies:
+            self._copies[fractions] = self._copy(*fractions)
+        self._copies[fractions].write(into, image - first, down, right)
 
-    def _shift(self, image: Array, dy: float, dx: float) -> Array:
-        return features.shift(image, dy, dx, mode="circular", interpolation=self._interpolation)
+    def _copy(self, dy: float, dx: float) -> Cut:
+        some = self._images[self._first : self._first + self._together]
+        # Several images move as one with as many channels.
+        one = np.moveaxis(some, 0, 2)
+        copy = features.shift(
+            one.reshape(*self.size, -1),
+            dy,
+            dx,
+            mode="circular",
+            interpolation=self._interpolation,
+        )
+        return _padded(np.moveaxis(copy.reshape(one.shape), 2, 0), self._margin, "circular")
 
 
 def moved(given: ModelInput, images: Array, mode: Mode, reach: int) -> Moved:
@@ -246,12 +284,16 @@ def moved(given: ModelInput, images: Array, mode: Mode, reach: int) -> Moved:
             made[...] = fitted(image, *larger[1:])
         return Cut(canvas, (height, width), (reach, reach))
     seen = given.fit("audit", images)
-    if mode in _PADS:
-        around = ((0, 0), (reach, reach), (reach, reach), (0, 0))
-        # A name that is a variable fits none of NumPy's overloads.
-        pad: Any = np.pad
-        return Cut(pad(seen, around, mode=_PADS[mode]), (height, width), (reach, reach))
-    return _Resampled(seen, mode)  # type: ignore[arg-type]  # what is left of Mode
+    if mode == "linear" or mode == "fourier":  # which narrows the type, as `in` does not
+        return Resampled(seen, mode, reach)
+    return _padded(seen, reach, mode)
+
+
+def _padded(images: Array, margin: int, mode: Literal["zero", "reflect", "circular"]) -> Cut:
+    around = ((0, 0), (margin, margin), (margin, margin), (0, 0))
+    pad: Any = np.pad  # a name that is a variable fits none of its overloads
+    pixels = pad(images, around, mode=_PADS[mode])
+    return Cut(pixels, (images.shape[1], images.shape[2]), (margin, margin))
 
 
 def window(given: ModelInput, size: tuple[int, ...], mode: Mode, reach: int) -> tuple[int, int]:
