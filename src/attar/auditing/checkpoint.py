@@ -91,15 +91,17 @@ class Checkpoint:
             raise ArgumentError(f"audit: resume: cannot read {manifest}: {error}") from None
         if not isinstance(there, dict):
             there = {}
-        names = [name for name in {**there, **wanted} if there.get(name) != wanted.get(name)]
-        if names:
+        before, now = _flat(there), _flat(wanted)
+        differing = [
+            f"{name} (there {_short(before.get(name))}, now {_short(now.get(name))})"
+            for name in {**before, **now}
+            if before.get(name) != now.get(name)
+        ]
+        if differing:
             raise ArgumentError(
                 f"audit: {self.folder} holds what was found in another audit, which differs in "
-                + ", ".join(
-                    f"{name} (there {_short(there.get(name))}, now {_short(wanted.get(name))})"
-                    for name in names
-                )
-                + ". Ask for the same, or begin anew in another folder, or remove it"
+                f"{', '.join(differing)}. Ask for the same, or name another folder, or remove it "
+                "(in a shell: --fresh)"
             )
 
     # ------------------------------------------------------------------ parts
@@ -115,7 +117,8 @@ class Checkpoint:
         """Return what a measure found in a block."""
         path = self._path(measure, block)
         try:
-            with np.load(path, allow_pickle=False) as kept:
+            # Opened here: NumPy leaves a damaged archive open.
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
                 return {name: kept[name] for name in kept.files if name != _SECONDS}
         except Exception as error:  # of a damaged archive: zipfile and zlib have their own
             raise AttarError(
@@ -159,6 +162,15 @@ class Checkpoint:
             temporary.write_text(
                 json.dumps({"read": seen.read, "failed": seen.failed}), encoding="utf-8"
             )
+
+
+def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values with those of inner dicts beside them, named by both."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        inner = _flat(value) if isinstance(value, Mapping) else None
+        found |= {name: value} if inner is None else {f"{name}.{key}": inner[key] for key in inner}
+    return found
 
 
 def _short(value: Any) -> str:

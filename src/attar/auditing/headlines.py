@@ -11,7 +11,7 @@ from attar.auditing.shift_section import ClassShift, ModeShift, OutputShift, Shi
 from attar.auditing.space import SpaceSection
 from attar.auditing.words import Text, both
 
-__all__ = ["Headline", "headlines", "known_names", "percent"]
+__all__ = ["Headline", "headlines", "known_names", "numbers_of_mode", "percent", "worst_mode"]
 
 
 class Headline(NamedTuple):
@@ -68,26 +68,28 @@ def known_names() -> tuple[str, ...]:
 # ------------------------------------------------------------------------ shift
 
 
+def worst_mode(section: ShiftSection) -> ModeShift | None:
+    """Return the kind of shift with the lowest consistency; without classes, lowest cosine."""
+    if section.worst is not None:
+        return section.worst
+    known = [mode for mode in section.modes if mode.output is not None]
+    return min(known, key=lambda mode: mode.output.cosine_mean if mode.output else 1, default=None)
+
+
 def _shift(section: ShiftSection) -> Iterator[Headline]:
-    """Give the worst of all kinds of shift."""
-    found: dict[str, tuple[ModeShift, Headline]] = {}
-    for mode in section.modes:
-        for one in numbers_of_mode(mode):
-            worse = max if one.name == "wobble" else min
-            kept = found.get(one.name)
-            if kept is None or worse(kept[1].value, one.value) != kept[1].value:
-                found[one.name] = mode, one
-    for mode, one in found.values():
-        yield one if len(section.modes) == 1 else one._replace(more=_where(one, mode))
+    """Give the numbers of the worst kind of shift."""
+    worst = worst_mode(section)
+    for one in [] if worst is None else numbers_of_mode(worst):
+        yield one if len(section.modes) == 1 else one._replace(more=_where(one, worst))
 
 
-def _where(one: Headline, mode: ModeShift) -> Text:
-    name = MODE_NAMES[mode.mode]
-    if one.name == "accuracy":
-        return Text("images as they are", "图片不移动")
+def _where(one: Headline, mode: ModeShift | None) -> Text | None:
+    if mode is None or one.name == "accuracy":
+        return one.more
+    name = Text("worst: {name}", "最差：{name}").format(name=MODE_NAMES[mode.mode])
     if one.more is None:
-        return Text("worst: {name}", "最差：{name}").format(name=name)
-    return Text("{more}; worst: {name}", "{more}；最差：{name}").format(more=one.more, name=name)
+        return name
+    return Text("{more}; {name}", "{more}；{name}").format(more=one.more, name=name)
 
 
 MODE_NAMES = {

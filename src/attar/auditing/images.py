@@ -223,10 +223,11 @@ def _load(path: Path) -> tuple[Array, Array | None]:
     """Return the images of a file of NumPy, and the labels that an archive has beside them."""
     try:
         # Pickles run code: NumPy refuses them.
-        loaded = np.load(path, mmap_mode="r", allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return loaded, None
-        with loaded:
+        if path.suffix.lower() == ".npy":
+            array: Array = np.load(path, mmap_mode="r", allow_pickle=False)
+            return array, None
+        # Opened here: NumPy leaves a damaged archive open.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as loaded:
             for key, beside in _KEYS:
                 if key in loaded:
                     return loaded[key], loaded.get(beside)

@@ -43,8 +43,8 @@ def labels_of(images: Images, given: Any, classes: int | None) -> Labels:
     given : path, sequence of int, False, or None
         A ``.npy`` file or numbers, one for each image that there is; a ``.csv`` file of rows
         ``file,label``; False for none. None takes what stands beside the images of an ``.npz``
-        file, or folders: one for each class of the model, in the order of their names, or named by the
-        number of their class.
+        file, or folders: one for each class of the model, in the order of their names, or named by
+        the number of their class.
     classes : int or None
         How many the model tells apart; None where its output is no classes.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from attar.auditing.charts import Rows, columns, heat
-from attar.auditing.headlines import MODE_NAMES, numbers_of_mode, percent
+from attar.auditing.headlines import MODE_NAMES, numbers_of_mode, percent, worst_mode
 from attar.auditing.markup import Child, Markup, element, fragment
 from attar.auditing.protocols import ProtocolShift
 from attar.auditing.report import AuditReport
@@ -100,7 +100,7 @@ def _modes(section: ShiftSection, classes: bool) -> Markup:
                 element("th", MODE_NAMES[mode.mode], _small(_MODES_SAY[mode.mode]), scope="row"),
                 element("td", reach),
                 *cells,
-                class_="worst" if section.worst is mode and len(section.modes) > 1 else None,
+                class_="worst" if worst_mode(section) is mode and len(section.modes) > 1 else None,
             )
         )
     return element(
@@ -193,7 +193,7 @@ def _radius(section: ShiftSection) -> list[Child]:
 
 
 def _fragile(report: AuditReport, section: ShiftSection) -> list[Child]:
-    mode = section.worst or next((mode for mode in section.modes if mode.fragile), None)
+    mode = worst_mode(section)
     shown = [] if mode is None else [one for one in mode.fragile if one.score < 1][:_SHOWN]
     if mode is None or not shown:
         return []

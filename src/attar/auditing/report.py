@@ -197,7 +197,7 @@ class AuditReport:
 
     @property
     def numbers(self) -> dict[str, float]:
-        """The numbers that limits can be set for, by name; those that are not known are left out."""
+        """The numbers that limits can be set for, by name; what is not known is left out."""
         return {one.name: one.value for one in headlines(self.sections)}
 
     def with_checks(self, checks: Iterable[Check]) -> Self:
@@ -223,7 +223,7 @@ class AuditReport:
         return "\n".join([*lines, "", table(head, rows, right=(1,))]) if rows else "\n".join(lines)
 
     def _limits(self, name: str) -> str:
-        return ", ".join(str(check) for check in self.checks if check.name == name)
+        return ", ".join(check.short for check in self.checks if check.name == name)
 
     def _repr_html_(self) -> str:
         from attar.auditing.verdict import verdict

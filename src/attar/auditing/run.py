@@ -133,9 +133,11 @@ def audit(
             report = _report(work, opened, found, known, int(seed), complete=False)
             raise AuditInterrupted(report) from None
         report = _report(work, opened, found, known, int(seed), complete=True)
-    if report is None:
-        why = next(iter(work.failed().values()))
-        raise ImageError(f"{OPERATION}: none of {len(found)} images can be read; the first: {why}")
+        if report is None:
+            why = next(iter(work.failed().values()))
+            raise ImageError(
+                f"{OPERATION}: none of {len(found)} images can be read; the first: {why}"
+            )
     return report
 
 

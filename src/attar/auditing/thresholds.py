@@ -53,6 +53,12 @@ class Check:
         kept = "not " if self.passed else ""
         return f"{self.name} is {value}, {kept}{self.side} {self.limit:g}"
 
+    @property
+    def short(self) -> str:
+        """The limit, and whether it is kept."""
+        sign = "≥" if self.side == "under" else "≤"
+        return f"{sign} {self.limit:g} {'kept' if self.passed else 'NOT kept'}"
+
     def as_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
         return {**asdict(self), "passed": self.passed}

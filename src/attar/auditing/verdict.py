@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from attar.auditing.headlines import MODE_NAMES, percent
+from attar.auditing.headlines import MODE_NAMES, percent, worst_mode
 from attar.auditing.lost import LostSection
 from attar.auditing.shift_section import ModeShift, ShiftSection
 from attar.auditing.words import Text, both
@@ -92,13 +92,11 @@ def _which(section: ShiftSection, worst: ModeShift) -> Text:
 
 
 def _how_steady(section: ShiftSection) -> list[Text]:
-    known = [mode for mode in section.modes if mode.output is not None]
-    if not known:
+    worst = worst_mode(section)
+    if worst is None or worst.output is None:
         return [
             Text("The model answered no image with numbers.", "模型对所有图片都没有给出有效的数。")
         ]
-    worst = min(known, key=lambda mode: mode.output.cosine_mean if mode.output else 1.0)
-    assert worst.output is not None
     return [
         Text(
             "The output names no classes. Moved by up to {far:g} pixels, the answer has a cosine "

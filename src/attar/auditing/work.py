@@ -91,7 +91,7 @@ class Work:
                 "labels": _digest_of(labels),
                 "seed": seed,
                 "images of a block": size,
-                **{f"settings of {name}": values for name, values in self.settings.items()},
+                **self.settings,
             },
         )
         self._done = 0
