@@ -28,7 +28,10 @@ def table_of(caption: Text, head: list[Text], numbers: set[int], rows: list[Mark
     rows : list of Markup
     """
     heads = [
+        # A column of bars has no name: its numbers stand before it.
         element("th", text, scope="col", class_="number" if i in numbers else None)
+        if text.en
+        else element("td")
         for i, text in enumerate(head)
     ]
     table = element(
