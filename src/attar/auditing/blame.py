@@ -9,10 +9,9 @@ import numpy as np
 
 from attar.auditing.measure import Array
 from attar.auditing.places import is_map
-from attar.auditing.records import known
 from attar.models.layers import ModelLayer
 
-__all__ = ["Blamed", "Judged", "blame"]
+__all__ = ["Blamed", "Judged", "blame", "known"]
 
 _NOTHING = 1e-4  # relative L2 that rounding leaves: 20 layers of float32 stay below 1e-5
 
@@ -105,6 +104,17 @@ def blame(judged: Sequence[Judged]) -> list[Blamed]:
             )
         )
     return blamed
+
+
+def known(number: float) -> float | None:
+    """Return a number, or None where it is none.
+
+    Examples
+    --------
+    >>> known(0.5), known(float("nan"))
+    (0.5, None)
+    """
+    return float(number) if np.isfinite(number) else None
 
 
 def _split(judged: Judged) -> _Split | None:

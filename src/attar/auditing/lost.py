@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, TypeAlias, cast
+from typing import Any, ClassVar, Literal, TypeAlias, cast, get_args
 
 import numpy as np
 
 from attar import features
-from attar.auditing.blame import Judged, blame
+from attar.auditing.blame import Judged, blame, known
 from attar.auditing.measure import Array, Block, Part
 from attar.auditing.places import Line, Moved, disguised, is_map, lines_of
-from attar.auditing.records import from_plain, known, plain
+from attar.auditing.plain import as_plain, from_plain
 from attar.errors import ArgumentError
 from attar.models import Model
 from attar.models.layers import ModelLayer
@@ -135,7 +135,7 @@ class LostSection:
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
-        return cast(dict[str, Any], plain(self))
+        return cast(dict[str, Any], as_plain(self))
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> LostSection:
@@ -188,6 +188,10 @@ class Lost:
             raise ArgumentError(
                 f"audit: lost: distances must be different whole numbers of at least 1, got "
                 f"{tuple(distances)!r}"
+            )
+        if mode not in get_args(Mode):
+            raise ArgumentError(
+                f"audit: lost: mode must be one of {', '.join(get_args(Mode))}, got {mode!r}"
             )
         self.distances = tuple(sorted(distances))
         self.mode = mode
@@ -249,7 +253,7 @@ class Lost:
         losses = _losses(layers, sums[:, used], [self.shifts[s] for s in used], size)
         adding = [each for each in losses if each.cause is not None]
         costliest = max(adding, key=lambda each: each.added or 0.0, default=None)
-        causes = dict.fromkeys(("aliasing", "padding", "position", "other"), 0.0)
+        causes = dict.fromkeys(_CAUSES, 0.0)
         for each in adding:
             causes[str(each.cause)] += each.added or 0.0
         return LostSection(
