@@ -85,9 +85,8 @@ class TestFiles:
         status, out, err = run("a", "b", *QUICK)
         assert status == 3
         assert out.startswith("Audit of small (attar), 2 of 3 images\n")
-        assert err == (
-            "attar: a/2.png: cannot read a/2.png: it is no JPEG, PNG, WebP, TIFF, BMP, GIF picture\n"
-        )
+        assert err.startswith("attar: a/2.png: cannot read a/2.png: it is no JPEG, PNG, ")
+        assert len(err.splitlines()) == 1
 
 
 class TestOptions:

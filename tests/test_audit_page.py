@@ -169,6 +169,9 @@ def test_the_darker_theme_is_dark_and_paper_is_light(opened):
     assert max(map(int, re.findall(r"\d+", page.evaluate(ink))[:3])) < 60
     assert page.locator(".languages").is_hidden()
     assert page.locator("#verdict").is_visible()
+    page.set_viewport_size({"width": 680, "height": 960})  # A4 within its margins
+    wide = "all => all.filter(one => one.scrollWidth > one.clientWidth).map(one => one.innerText)"
+    assert page.eval_on_selector_all(".wide", wide) == []
     assert page.pdf(format="A4")[:5] == b"%PDF-"
 
 

@@ -13,7 +13,7 @@ from attar.auditing.headlines import headlines, known_names, percent
 from attar.auditing.lost import Lost
 from attar.auditing.shift import Shift
 from attar.auditing.thresholds import Check, checked, limits
-from attar.auditing.verdict import verdict
+from attar.auditing.verdict import CAUSES, mending, repairable, verdict
 from attar.errors import ArgumentError, ModelError
 from tests.audits import images, model, quick
 
@@ -108,6 +108,19 @@ class TestVerdict:
             "Most is lost in the layer condense (MaxPooling2D), by aliasing by its stride." in said
         )
         assert "attar repair" in said
+
+    def test_every_cause_has_words(self):
+        from attar.auditing import lost
+
+        assert set(CAUSES) == set(lost._CAUSES)
+
+    def test_aliasing_that_is_not_the_worst_is_mended_as_well(self, report):
+        for aliasing, said in ((0.05, False), (0.2, True)):
+            causes = dict.fromkeys(CAUSES, 0.0) | {"aliasing": aliasing, "padding": 1 - aliasing}
+            section = dataclasses.replace(report.lost, causes=causes)
+            changed = dataclasses.replace(report, sections={"lost": section})
+            assert repairable(changed) is said
+            assert "No other pool mends that" in mending(changed)[0].en
 
     def test_output_that_names_no_class(self):
         one = attar.Sequential([layers.Input((16, 16, 1)), layers.MaxPool2D(2, name="condense")])

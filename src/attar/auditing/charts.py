@@ -58,7 +58,7 @@ def heat(
     cell, middle = _cell(side), side // 2
     whole = cell * side
     for k in sorted({0, middle, side - 1}):
-        text, on = f"{offsets[k]:+g}" if offsets[k] else "0", (k + 0.5) * cell
+        text, on = _signed(offsets[k]), (k + 0.5) * cell
         drawn += [
             element("text", text, x=_LEFT + on, y=_TOP - 5, text_anchor="middle", class_="axis"),
             element("text", text, x=_LEFT - 5, y=_TOP + on + 4, text_anchor="end", class_="axis"),
@@ -76,6 +76,10 @@ def heat(
     )
 
 
+def _signed(pixels: float) -> str:
+    return f"{pixels:+g}".replace("-", "−") if pixels else "0"
+
+
 def _cell(side: int) -> float:
     return min(_CELL, _WIDEST / side)
 
@@ -91,7 +95,8 @@ def _cells(
     for i, row in enumerate(amounts):
         for j, amount in enumerate(row):
             x, y, text = _LEFT + j * cell, _TOP + i * cell, texts[i][j]
-            tip = element("title", f"dy {offsets[i]:+g}, dx {offsets[j]:+g}: {text}")
+            where = f"dy {_signed(offsets[i])}, dx {_signed(offsets[j])}"
+            tip = element("title", f"{where}: {text}")
             at = {"x": x, "y": y, "width": cell, "height": cell}
             drawn.append(element("rect", tip, **at, **_shade(amount)))
             if amount is not None and len(offsets) <= _WITH_NUMBERS:

@@ -155,7 +155,7 @@ def _loss(layer: LayerLoss, most: float, *, worst: bool) -> Markup:
 
 def _number(value: float | None, *, sign: bool = False) -> Markup:
     text = "–" if value is None else f"{value:+.3f}" if sign else f"{value:.3f}"
-    return element("td", text, class_="number")
+    return element("td", text.replace("-", "−"), class_="number")
 
 
 # ------------------------------------------------------------------------ cost
