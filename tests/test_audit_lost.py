@@ -75,12 +75,12 @@ def by_loops(model, layer, image, shift, stride, field, size):
 @pytest.mark.parametrize("distance", [1, 2, 3])
 def test_the_numbers_are_those_of_plain_loops(distance):
     model = opened(
-        nn.Conv2d(2, 3, 3, padding=1), nn.ReLU(), nn.Conv2d(3, 2, 3, stride=2, padding=1), size=20
+        nn.Conv2d(2, 3, 3, padding=1), nn.ReLU(), nn.Conv2d(3, 2, 3, stride=3, padding=1), size=20
     )
     images = pictures(2, 20, 2)
     section = measured(Lost(distances=[distance]), model, images)
     assert section.shifts == ((distance, 0), (0, distance), (distance, distance))
-    for layer, stride, field in (("1", 1, 3), ("2", 2, 5)):
+    for layer, stride, field in (("1", 1, 3), ("2", 3, 5)):
         expected = {region: [] for region in ("whole", "interior", "border")}
         for image in images:
             for shift in section.shifts:
@@ -240,6 +240,26 @@ def test_maps_without_a_field_are_split_by_shift():
     assert (pool.split, pool.stride, pool.interior) == ("shift", (2, 2), None)
     assert pool.aliasing > 0.05
     assert pool.padding < EXACT
+
+
+class Ramp(nn.Module):
+    """A layer that is brighter on the right."""
+
+    def forward(self, x):
+        return x * torch.linspace(0.1, 1, x.shape[3])
+
+
+def test_a_map_that_depends_on_places_is_no_aliasing():
+    """What is wrong in the interior at multiples of the stride is neither stride nor padding."""
+    section = measured(Lost(), opened(nn.MaxPool2d(2), Ramp()), pictures(2))
+    pool, ramp = section.layers
+    assert (pool.cause, ramp.cause, section.costliest) == ("aliasing", "other", "1")
+    errors = {True: [], False: []}
+    for shift, error in zip(section.shifts, ramp.by_shift, strict=True):
+        errors[shift[0] % 2 == shift[1] % 2 == 0].append(error)
+    assert np.mean(errors[True]) > 0.1
+    # A pool sees no padding: its border is as its interior.
+    assert ramp.aliasing < np.mean(errors[False]) - 0.5 * np.mean(errors[True])
 
 
 class Branches(nn.Module):

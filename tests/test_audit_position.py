@@ -135,6 +135,13 @@ def test_places_are_everywhere_and_seeded_for_each_image():
     assert not np.array_equal(seen_by(Position(seed=1), images)[1]["places"], part["places"])
 
 
+def test_ladders_on_small_images_stand_anywhere():
+    _, part = seen_by(Position(), pictures(12, 24))
+    ladders = part["places"][:, 32:].reshape(-1, 6, 2)
+    assert set(np.ptp(ladders, axis=1).ravel()) == {10}  # half of the 22 places
+    assert len(set(ladders.min(axis=1).ravel().tolist())) > 8
+
+
 # ---------------------------------------------------------------------------------- what is known
 
 
@@ -219,6 +226,8 @@ def test_the_numbers_are_those_of_plain_loops(images):
     section = measure.combine(model, [part])
     index = [layer.name for layer in section.layers].index("2")
     where, told = part["places"], part["read"][index, 0]
+    assert part["read"].min() == 0  # nothing is read outside of the image
+    assert part["read"].max() == 48 - 7
     squared = spread = distance = 0.0
     count = 0
     tries = {}

@@ -159,6 +159,14 @@ def test_what_a_pool_makes_of_dead_space(model, images):
     assert pool.intensification > 1
 
 
+def test_what_shares_out_is_not_counted_as_detecting():
+    conv = planted()
+    model = attar.open_model(nn.Sequential(conv, nn.ReLU(), nn.Softmax(dim=1)).eval(), size=20)
+    section = measured(Space(), model, pictures(2, 20))
+    assert section.layer("2").task == "detect"
+    assert section.dead_fraction == len(section.layer("1").dead) / 8 > 0
+
+
 def test_settings_move_the_verdicts(model, images):
     generous = measured(Space(nearly_dead_below=0.9), model, images).layer("1")
     assert {0, 1, 3, 5} <= set(generous.nearly_dead)

@@ -51,6 +51,7 @@ class Blamed(NamedTuple):
 class _Split(NamedTuple):
     aliasing: float
     padding: float
+    other: float  # what is wrong in the interior at multiples of the stride
     by: str
 
 
@@ -135,10 +136,11 @@ def _split(judged: Judged) -> _Split | None:
         aliasing = _mean(interior[~aligned], steady) - steady
         # A map without border has no padding that it sees.
         padding = _mean(border[where] - interior[where], 0.0)
-        return _Split(max(0.0, aliasing), max(0.0, padding), "place")
+        return _Split(max(0.0, aliasing), max(0.0, padding), steady, "place")
     if np.isfinite(whole[aligned]).any():
         padding = _mean(whole[aligned])
-        return _Split(max(0.0, _mean(whole[~aligned], padding) - padding), padding, "shift")
+        aliasing = _mean(whole[~aligned], padding) - padding
+        return _Split(max(0.0, aliasing), padding, 0.0, "shift")
     return None
 
 
@@ -148,11 +150,12 @@ def _cause(judged: Judged, split: _Split | None, before: list[_Split | None]) ->
     told = [each for each in before if each is not None]
     if split is None or len(told) < len(before):
         return "unknown"
-    aliasing = split.aliasing - max((each.aliasing for each in told), default=0.0)
-    padding = split.padding - max((each.padding for each in told), default=0.0)
-    if max(aliasing, padding) <= 0:
-        return "other"
-    return "aliasing" if aliasing > padding else "padding"
+    grown = {
+        cause: getattr(split, cause) - max((getattr(each, cause) for each in told), default=0.0)
+        for cause in ("aliasing", "padding", "other")
+    }
+    most = max(grown, key=lambda cause: grown[cause])
+    return most if grown[most] > 0 else "other"
 
 
 def _mean(values: Array, otherwise: float = np.nan) -> float:
