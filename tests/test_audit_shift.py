@@ -229,6 +229,20 @@ def test_blocks_do_not_matter():
     ]
 
 
+@pytest.mark.parametrize("kind", ["vector", "map"])
+def test_blocks_do_not_matter_where_there_are_no_classes(kind):
+    net = attar.Sequential([layers.Input((9, 9, 3)), layers.MaxPooling2D(3)])
+    model = attar.open_model(net, output_kind=kind)
+    measure, images = Shift(modes=("zero",), budget=5, fragile=7), pictures(7, 9, 9, 3)
+    assert audit(measure, model, images, size=7) == audit(measure, model, images, size=2)
+    one = audit(measure, model, images, size=7).mode("zero").fragile
+    tried = [
+        [value is None for row in image.change for value in row]
+        for image in sorted(one, key=lambda image: image.index)
+    ]
+    assert len({tuple(row) for row in tried}) == 7  # other shifts for every image
+
+
 def test_where_there_are_too_many_shifts_some_are_drawn():
     model, images = small(), pictures(12, 24, 24, 3)
     measure = Shift(modes=("zero",), reach=8, budget=30, fragile=12)
@@ -334,6 +348,22 @@ def test_a_dense_layer_that_reads_positions():
     assert mode.classes.wobble_largest == pytest.approx(1 - 2 / (1 + math.exp(9)), abs=1e-6)
 
 
+def test_wrong_where_nothing_is_moved_and_right_everywhere_else():
+    """Class 1 unless the middle is bright."""
+    model = attar.Sequential([layers.Input((7, 7, 1)), layers.Flatten(), layers.Dense(2)])
+    weights = np.zeros((49, 2))
+    weights[24] = 8, -8
+    model.set_weights([weights, np.array([0, 1])])
+    image = np.zeros((1, 7, 7, 1), np.float32)
+    image[0, 3, 3] = 1
+    model = attar.open_model(model, output_kind="logits")
+    classes = audit(Shift(modes=("zero",)), model, image, np.array([1])).mode("zero").classes
+    assert (classes.consistency.value, classes.pairwise.value, classes.always.value) == (0, 1, 0)
+    assert classes.radii.mean == 0
+    accuracy = classes.accuracy
+    assert (accuracy.unmoved.value, accuracy.worst.value, accuracy.at_worst_shift) == (0, 0, 1)
+
+
 # ------------------------------------------------------------------------- outputs of other kinds
 
 
@@ -368,8 +398,8 @@ def test_answers_that_name_no_class(kind):
                 moved = features.shift(image, dy, dx, mode="reflect")
                 answer = net(moved[None])[0].ravel().astype(np.float64)
                 cosines.append(cosine(own, answer))
-                longer = max(np.linalg.norm(own), np.linalg.norm(answer))
-                relatives.append(np.linalg.norm(answer - own) / longer)
+                mean = math.sqrt((own @ own + answer @ answer) / 2)
+                relatives.append(np.linalg.norm(answer - own) / mean)
     found = mode.output
     assert found.cosine_mean == pytest.approx(np.mean(cosines), abs=1e-6)
     assert found.cosine_least == pytest.approx(min(cosines), abs=1e-6)

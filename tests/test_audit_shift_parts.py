@@ -160,7 +160,7 @@ def test_changes_of_vectors():
     behind = np.array([[6, 8], [0, 0], [1, 0], [-1, 0], [1, 1], [np.inf, 2]], np.float32)
     found = changes(before, behind)
     np.testing.assert_allclose(found.cosine[:4], [1, 1, 0, -1], atol=1e-7)
-    np.testing.assert_allclose(found.relative[:4], [0.5, 0, 1, 2], atol=1e-7)
+    np.testing.assert_allclose(found.relative[:4], [math.sqrt(0.4), 0, math.sqrt(2), 2], atol=1e-7)
     assert not np.isfinite(found.cosine[4:] + found.relative[4:]).any()
 
 
