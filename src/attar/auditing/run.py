@@ -74,7 +74,7 @@ def audit(
     measures : iterable of names or Measure, optional
         "shift", "lost", "space", "position", "cost"; all by default.
     shifts : optional
-        What the measure "shift" does; see `attar.auditing.measures`.
+        What the measure "shift" does; see `attar.auditing.Shift`.
     seed : int, default 0
         Of everything that is left to chance.
     max_images : int, optional
