@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from attar.errors import ModelError
-from attar.repairing.kinds import taps_for, weights_of
+from attar.repairing.kinds import Kind, taps_for, weights_of
 
 if TYPE_CHECKING:
     import onnx
@@ -55,18 +55,21 @@ class Made:
         given: str,
         answer: str,
         channels: int,
-        taps: int,
+        kind: Kind,
         strides: Sequence[int],
         cells: Sequence[int | None],
         data_type: int,
     ) -> list[onnx.NodeProto]:
-        """Mirror the map at its border, and filter each channel with the stride."""
-        sizes = [taps_for(taps, step, n) for step, n in zip(strides, cells, strict=True)]
+        """Let the map go on at its border, and filter each channel with the stride."""
+        sizes = [taps_for(kind, step, n) for step, n in zip(strides, cells, strict=True)]
         sides = [size // 2 for size in sizes]
         nodes = []
         if any(sides):
-            padded = self.name(f"{answer}_mirrored")
-            nodes.append(self._pad(given, padded, [0, 0, *sides, 0, 0, *sides], "reflect"))
+            padded = self.name(f"{answer}_padded")
+            if kind.wraps:
+                nodes += self.wrap(given, padded, sides + sides)
+            else:
+                nodes.append(self._pad(given, padded, sides + sides, "reflect"))
             given = padded
         kernel = self._kernel(channels, sizes, data_type)
         nodes.append(
@@ -81,6 +84,22 @@ class Made:
         )
         return nodes
 
+    def wrap(self, given: str, answer: str, pads: Sequence[int]) -> list[onnx.NodeProto]:
+        """Let a map go on at its other side: top, left, bottom, right."""
+        nodes = []
+        axes = [axis for axis in (0, 1) if pads[axis] or pads[2 + axis]]
+        for axis in axes:
+            before, after = pads[axis], pads[2 + axis]
+            parts = [given]
+            for side, start, end in (("end", -before, _END), ("begin", 0, after)):
+                if before if side == "end" else after:
+                    part = self.name(f"{answer}_{side}_{axis}")
+                    nodes.append(self._slice(given, part, [start], [end], [2 + axis]))
+                    parts.insert(0 if side == "end" else len(parts), part)
+            given = answer if axis == axes[-1] else self.name(f"{answer}_{axis}")
+            nodes.append(self._node("Concat", parts, given, axis=2 + axis))
+        return nodes
+
     def mean(self, given: str, answer: str, strides: Sequence[int]) -> list[onnx.NodeProto]:
         """Take the mean of the cells from one that a stride keeps to the next."""
         # Padding at the end that does not count: as many windows as a stride keeps cells.
@@ -91,12 +110,18 @@ class Made:
         ]
 
     def polyphase(
-        self, given: str, answer: str, strides: Sequence[int], group: int
+        self,
+        given: str,
+        answer: str,
+        strides: Sequence[int],
+        surplus: Sequence[int],
+        group: int,
     ) -> list[onnx.NodeProto]:
         """Keep one of the phases: the strongest, or that which was chosen for the same grid.
 
-        Every phase gets as many cells as the first has: those that the map lacks are 0. The
-        strongest is found by comparing one after the other, so that nothing depends on a size.
+        Every phase gets as many cells as the first has without the surplus: those that the map
+        lacks are 0. The strongest is found by comparing one after the other, so that nothing
+        depends on a size.
         """
         if self._opset < 11:
             raise ModelError(
@@ -104,14 +129,21 @@ class Made:
                 f"{self._opset}; convert it with onnx.version_converter"
             )
         down, right = strides
-        padded = self.name(f"{answer}_filled")
-        nodes = [self._pad(given, padded, [0, 0, 0, 0, 0, 0, down - 1, right - 1], "constant")]
+        filled = [max(0, step - 1 - more) for step, more in zip(strides, surplus, strict=True)]
+        nodes = []
+        if any(filled):
+            padded = self.name(f"{answer}_filled")
+            nodes.append(self._pad(given, padded, [0, 0, *filled], "constant"))
+            given = padded
         phases = []
-        for i, j in itertools.product(range(down), range(right)):
-            phases.append(self.name(f"{answer}_phase_{i}_{j}"))
-            # Ends so that each phase is as long as the first: see the padding.
-            ends = [i + 1 - down or _END, j + 1 - right or _END]
-            nodes.append(self._slice(padded, phases[-1], [i, j], ends, [down, right]))
+        for phase in itertools.product(range(down), range(right)):
+            phases.append(self.name(f"{answer}_phase_{phase[0]}_{phase[1]}"))
+            # The phase that begins at i ends i cells behind where the map without surplus does.
+            ends = [
+                begin - more - fill or _END
+                for begin, more, fill in zip(phase, surplus, filled, strict=True)
+            ]
+            nodes.append(self._slice(given, phases[-1], list(phase), ends, [2, 3], [down, right]))
         choices = self._choices.get(group)
         if choices is None:
             choices = self._choices[group] = [
@@ -152,16 +184,25 @@ class Made:
         made: onnx.NodeProto = helper.make_node(kind, inputs, [answer], name=name, **attributes)
         return made
 
-    def _pad(self, given: str, answer: str, pads: list[int], mode: str) -> onnx.NodeProto:
+    def _pad(self, given: str, answer: str, pads: Sequence[int], mode: str) -> onnx.NodeProto:
+        all_pads = [0, 0, *pads[:2], 0, 0, *pads[2:]]
         if self._opset < 11:
-            return self._node("Pad", [given], answer, mode=mode, pads=pads)
-        return self._node("Pad", [given, self._integers(pads)], answer, mode=mode)
+            return self._node("Pad", [given], answer, mode=mode, pads=all_pads)
+        return self._node("Pad", [given, self._integers(all_pads)], answer, mode=mode)
 
     def _slice(
-        self, given: str, answer: str, starts: list[int], ends: list[int], steps: list[int]
+        self,
+        given: str,
+        answer: str,
+        starts: list[int],
+        ends: list[int],
+        axes: list[int],
+        steps: list[int] | None = None,
     ) -> onnx.NodeProto:
-        arguments = [self._integers(numbers) for numbers in (starts, ends, [2, 3], steps)]
-        return self._node("Slice", [given, *arguments], answer)
+        if self._opset < 10:
+            return self._node("Slice", [given], answer, starts=starts, ends=ends, axes=axes)
+        numbers = [starts, ends, axes, *([steps] if steps else [])]
+        return self._node("Slice", [given, *map(self._integers, numbers)], answer)
 
     def _sum_of_squares(self, given: str, answer: str) -> onnx.NodeProto:
         if self._opset < 18:

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from attar.errors import DTypeError, ModelError
 from attar.interchange.limits import shown
-from attar.repairing.kinds import Kind
+from attar.repairing.kinds import Kind, behind
 from attar.repairing.plan import IMAGE, Place, Role, Step, plan_of
 from attar.repairing.repaired import Rewritten
 from attar.repairing.torch_layers import (
@@ -70,11 +70,11 @@ def rewrite(module: Any, kind: Kind) -> Rewritten:
     dense = {i: pools[i].dense_text(kind) for i in plan.places}
     for i in sorted(plan.places):
         pools[i].take_out_stride(graph_module, nodes[i], kind)
-    writer = _Writer(graph_module, nodes, kind)
+    writer = _Writer(graph_module, nodes, steps, kind)
     # By where they go: who chooses a phase comes before those that take it.
     for place in sorted(plan.places.values(), key=lambda place: (place.at, place.step)):
         if not (kind.name == "average" and not steps[place.step].is_filter):
-            writer.condense(place, pools[place.step].stride)
+            writer.condense(place, pools[place.step])
     graph_module.graph.lint()
     graph_module.recompile()
     return Rewritten(graph_module, replacements(steps, plan, kind, was, dense))
@@ -86,7 +86,7 @@ def rewrite(module: Any, kind: Kind) -> Rewritten:
 class _Tracer(fx.Tracer):
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         own = m.__module__.startswith(("attar.torch", "attar.repairing"))
-        return own or super().is_leaf_module(m, module_qualified_name)
+        return own or bool(super().is_leaf_module(m, module_qualified_name))
 
 
 def _traced(module: Any) -> fx.GraphModule:
@@ -119,15 +119,9 @@ def _traced(module: Any) -> fx.GraphModule:
 
 def _bring_back(module: nn.Module, traced: fx.GraphModule) -> None:
     """Keep what a forward does not come to, so that the state dict keeps its keys."""
-    there = set(traced.state_dict())
-    for name, each in module.named_modules():
-        own = {
-            *dict(each.named_parameters(recurse=False)),
-            *dict(each.named_buffers(recurse=False)),
-        }
-        if name and any(f"{name}.{key}" in module.state_dict() and f"{name}.{key}" not in there
-                        for key in own):  # fmt: skip
-            traced.add_submodule(name, each)
+    lacking = module.state_dict().keys() - traced.state_dict().keys()
+    for name in sorted({key.rpartition(".")[0] for key in lacking} - {""}):
+        traced.add_submodule(name, module.get_submodule(name))
 
 
 def _wake_dropout(traced: fx.GraphModule) -> None:
@@ -200,8 +194,7 @@ class _Strided:
             return "the places of its maxima are asked for"
         if _pair(options.get("dilation", 1)) != (1, 1):
             return "it is dilated"
-        counts = options.get("count_include_pad", True) and self.kind == "AvgPool2d"
-        if counts and options.get("ceil_mode") and any(self.padding):
+        if self._counts_padding and self._rounds_up:
             return "it counts padding, and where it rounds up the padding is not known"
         return ""
 
@@ -221,19 +214,45 @@ class _Strided:
             traced.set_submodule(str(node.target), dense)
 
     def _dense(self, kind: Kind) -> nn.Module:
-        rounds_up = bool(self.options.get("ceil_mode", False))
-        windows = (self.window, self.stride, self.padding, rounds_up)
         if kind.name == "average":
-            return nn.AvgPool2d(*windows, count_include_pad=False)
+            return nn.AvgPool2d(
+                self.window, self.stride, self.padding, self._rounds_up, count_include_pad=False
+            )
         if self._is_nothing():
             return nn.Identity()
+        (top, left), (bottom, right) = self.padding, (each[0] for each in self._behind(kind))
+        windows = (self.window, (left, right, top, bottom), kind.wraps)
         if self.kind == "MaxPool2d":
             return DenseMaxPool2d(*windows)
-        return DenseAvgPool2d(
-            *windows,
-            bool(self.options.get("count_include_pad", True)),
-            self.options.get("divisor_override"),
-        )
+        divisor = self.options.get("divisor_override")
+        if divisor is None and self._counts_padding:
+            divisor = self.window[0] * self.window[1]
+        return DenseAvgPool2d(*windows, divisor)
+
+    def surplus(self, kind: Kind) -> Pair:
+        """Return how many rows and columns of the map no stride would count."""
+        if self.is_filter or self._is_nothing():
+            return (0, 0)
+        (_, rows), (_, columns) = self._behind(kind)
+        return rows, columns
+
+    def _behind(self, kind: Kind) -> list[tuple[int, int]]:
+        if self._counts_padding and not kind.wraps:
+            return [(pad, 0) for pad in self.padding]
+        return [
+            behind(kind, size, step, (pad, pad), self._rounds_up)
+            for size, step, pad in zip(self.window, self.stride, self.padding, strict=True)
+        ]
+
+    @property
+    def _rounds_up(self) -> bool:
+        return bool(self.options.get("ceil_mode", False))
+
+    @property
+    def _counts_padding(self) -> bool:
+        """Whether it is a mean that counts padding, of which there is some."""
+        counts = self.kind == "AvgPool2d" and self.options.get("count_include_pad", True)
+        return bool(counts) and any(self.padding)
 
 
 _POOL_ARGUMENTS = {
@@ -366,42 +385,41 @@ _FUNCTION_ROLES: tuple[tuple[set[str], Role], ...] = (
 
 
 class _Writer:
-    def __init__(self, traced: fx.GraphModule, nodes: list[fx.Node], kind: Kind) -> None:
-        self._traced, self._nodes, self._kind = traced, nodes, kind
+    def __init__(
+        self, traced: fx.GraphModule, nodes: list[fx.Node], steps: list[Step], kind: Kind
+    ) -> None:
+        self._traced, self._nodes, self._steps, self._kind = traced, nodes, steps, kind
         self._choices: dict[int, fx.Node] = {}
 
-    def condense(self, place: Place, stride: Pair) -> None:
+    def condense(self, place: Place, pool: _Strided) -> None:
         """Put what condenses behind a node, or before it."""
         at, graph = self._nodes[place.at], self._traced.graph
         if place.before:
             given = at.all_input_nodes[0]
             with graph.inserting_before(at):
-                at.replace_input_with(given, self._layers(place, stride, given))
+                at.replace_input_with(given, self._layers(place, pool, given))
             return
         users = list(at.users)
         with graph.inserting_before(at.next):
-            answer = self._layers(place, stride, at)
+            answer = self._layers(place, pool, at)
         for user in users:
             user.replace_input_with(at, answer)
 
-    def _layers(self, place: Place, stride: Pair, given: fx.Node) -> fx.Node:
-        wish = str(self._nodes[place.step].target if self._is_module(place) else
-                   self._nodes[place.step].name)  # fmt: skip
+    def _layers(self, place: Place, pool: _Strided, given: fx.Node) -> fx.Node:
+        wish = self._steps[place.step].name
         if self._kind.name != "polyphase":
-            return self._call(f"{wish}_condensed", self._layer(stride), given)
+            return self._call(f"{wish}_condensed", self._layer(pool.stride), given)
+        phases = (pool.stride, pool.surplus(self._kind))
         choice = self._choices.get(place.leader)
         if choice is None:
-            choice = self._call(f"{wish}_strongest", StrongestPhase2d(stride), given)
+            choice = self._call(f"{wish}_strongest", StrongestPhase2d(*phases), given)
             self._choices[place.leader] = choice
-        return self._call(f"{wish}_condensed", Phase2d(stride), given, choice)
-
-    def _is_module(self, place: Place) -> bool:
-        return self._nodes[place.step].op == "call_module"
+        return self._call(f"{wish}_condensed", Phase2d(*phases), given, choice)
 
     def _layer(self, stride: Pair) -> nn.Module:
         if self._kind.name == "average":
             return nn.AvgPool2d(stride, stride, ceil_mode=True, count_include_pad=False)
-        return Blur2d(self._kind.taps, stride)
+        return Blur2d(self._kind, stride)
 
     def _call(self, wish: str, layer: nn.Module, *given: fx.Node) -> fx.Node:
         name = _free(self._traced, wish)
