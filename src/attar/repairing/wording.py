@@ -44,17 +44,13 @@ def replacements(
         step = "×".join(map(str, dict.fromkeys(steps[i].strides)))
         condensed = f"{kind.name} / {step}"
         parts = [condensed, dense[i]] if place.before else [dense[i], condensed]
-        told.append(
-            Replacement(
-                steps[i].name, was[i], ", ".join(filter(None, parts)), _where(steps, place, kind)
-            )
-        )
+        is_mean = kind.name == "average" and not dense[i]
+        why = "the mean of the same windows" if is_mean else _where(steps, place)
+        told.append(Replacement(steps[i].name, was[i], ", ".join(filter(None, parts)), why))
     return tuple(told)
 
 
-def _where(steps: Sequence[Step], place: Place, kind: Kind) -> str:
-    if kind.name == "average" and not steps[place.step].is_filter:
-        return "the mean of the same windows"
+def _where(steps: Sequence[Step], place: Place) -> str:
     if place.before:
         where = "before it"
     else:
