@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from attar import layers as layers
     from attar import nn as nn
     from attar import torch as torch
+    from attar.auditing import AuditReport as AuditReport
+    from attar.auditing import audit as audit
     from attar.config import get_num_threads as get_num_threads
     from attar.config import set_num_threads as set_num_threads
     from attar.config import show_config as show_config
@@ -54,10 +56,12 @@ __version__ = "0.1.0"
 # Where each name of the front door lives; an empty name is the module itself.
 _HOMES = {
     "AttarError": "attar.errors",
+    "AuditReport": "attar.auditing",
     "Extraction": "attar.extraction",
     "Model": "attar.models",
     "Repaired": "attar.repairing",
     "Sequential": "attar.sequential",
+    "audit": "attar.auditing",
     "experiments": "",
     "explore": "attar.explorer.notebook",
     "extract": "attar.extraction",

@@ -13,21 +13,22 @@ from collections.abc import Callable, Sequence
 
 from cyclopts import CycloptsError
 
-from attar.cli import experiment, explore, extract, maps
+from attar.cli import audit, experiment, explore, extract, maps
 from attar.cli.shell import DONE, EPILOGUE, INTERRUPTED, USAGE, app
 from attar.errors import AttarError
 
 __all__ = ["main"]
 
-_COMMANDS: dict[str, tuple[Callable[..., int], str]] = {
-    "extract": (extract.extract, "[OPTIONS] IMAGE..."),
-    "maps": (maps.maps, "[OPTIONS] MODEL [IMAGE]"),
-    "explore": (explore.explore, "[OPTIONS] [MODEL] [IMAGE]"),
-    "experiment": (experiment.experiment, "[OPTIONS] NAME [IMAGE...]"),
+_COMMANDS: dict[str, tuple[Callable[..., int], str, str]] = {
+    "extract": (extract.extract, "[OPTIONS] IMAGE...", EPILOGUE),
+    "maps": (maps.maps, "[OPTIONS] MODEL [IMAGE]", EPILOGUE),
+    "explore": (explore.explore, "[OPTIONS] [MODEL] [IMAGE]", EPILOGUE),
+    "audit": (audit.audit, "[OPTIONS] MODEL [IMAGE...]", audit.EPILOGUE),
+    "experiment": (experiment.experiment, "[OPTIONS] NAME [IMAGE...]", EPILOGUE),
 }
-for _name, (_function, _usage) in _COMMANDS.items():
+for _name, (_function, _usage, _epilogue) in _COMMANDS.items():
     app.command(
-        _function, name=_name, usage=f"Usage: attar {_name} {_usage}", help_epilogue=EPILOGUE
+        _function, name=_name, usage=f"Usage: attar {_name} {_usage}", help_epilogue=_epilogue
     )
 
 
@@ -42,7 +43,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        The exit status: 0 done, 2 wrong usage, 3 some images failed, 130 interrupted.
+        The exit status: 0 done, 1 a limit of `attar audit` is not kept, 2 wrong usage, 3 some
+        images failed, 130 interrupted.
 
     Examples
     --------
