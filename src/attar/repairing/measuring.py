@@ -11,15 +11,15 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from attar.auditing.measure import Block
+from attar.auditing.images import Images
+from attar.auditing.measure import Block, Part
 from attar.auditing.plain import as_plain
 from attar.auditing.predictions import CLASSIFIES, predicted
 from attar.auditing.shift import Shift
 from attar.auditing.shift_section import ShiftSection
-from attar.errors import ArgumentError, ShapeError
 from attar.models import Model
 
-__all__ = ["Bought", "Measured", "check_images", "measure"]
+__all__ = ["Bought", "Measured", "classes_of", "measure"]
 
 Array: TypeAlias = NDArray[Any]
 
@@ -64,42 +64,30 @@ class Bought:
     agreement: float | None
     images: int
 
+    def consistency(self) -> tuple[float, float] | None:
+        """Return the mean over all ways to move images, before and after; of classes alone."""
+        found = [
+            [
+                mode.classes.consistency.value
+                for mode in each.shift.modes
+                if mode.classes is not None
+            ]
+            for each in (self.before, self.after)
+        ]
+        if not all(found):
+            return None
+        return float(np.mean(found[0])), float(np.mean(found[1]))
+
     def as_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
         plain: dict[str, Any] = as_plain(self)
         return plain
 
 
-def check_images(operation: str, images: Any, labels: Any) -> tuple[Array, Array | None]:
-    """Check what a model is measured with: (N, H, W, C) in [0, 1] or bytes, and a class for each.
-
-    Raises
-    ------
-    ShapeError, ArgumentError
-    """
-    given = np.asarray(images)
-    if given.ndim != 4 or not len(given):
-        raise ShapeError(
-            f"{operation}: images must be (N, H, W, C), at least one, got shape {given.shape}"
-        )
-    if given.dtype == np.uint8:
-        given = given / np.float32(255)
-    given = given.astype(np.float32, copy=False)
-    if labels is None:
-        return given, None
-    classes = np.asarray(labels)
-    if classes.shape != (len(given),) or classes.dtype.kind not in "iu":
-        raise ArgumentError(
-            f"{operation}: labels must be {len(given)} whole numbers, a class for each image, got "
-            f"{classes.dtype} of shape {classes.shape}"
-        )
-    return given, classes.astype(np.int64)
-
-
 def measure(
     before: Model,
     after: Model,
-    images: Array,
+    images: Images,
     labels: Array | None,
     *,
     modes: Sequence[str],
@@ -112,15 +100,21 @@ def measure(
     Parameters
     ----------
     before, after : Model
-    images : ndarray of float32, (N, H, W, C)
+    images : Images
     labels : ndarray of int64, (N,), optional
     modes, reach, seed
         As of the measure "shift".
     progress : callable (done, total), optional
         Called with forward passes, of both models together.
+
+    Raises
+    ------
+    ImageError (a ValueError)
+        A picture cannot be read.
     """
     shift = Shift(modes=tuple(modes), reach=reach, budget=(2 * reach + 1) ** 2, seed=seed)
-    done, total = 0, len(images) * (shift.passes(before) + shift.passes(after))
+    models = (before, after)
+    done, total = 0, len(images) * sum(map(shift.passes, models))
 
     def tick(passes: int) -> None:
         nonlocal done
@@ -128,39 +122,42 @@ def measure(
         if progress is not None:
             progress(done, total)
 
-    sections = [
-        shift.combine(model, [shift.work(model, block) for block in _blocks(images, labels, tick)])
-        for model in (before, after)
-    ]
-    classes = [_classes(model, images) for model in (before, after)]
-    latencies = _latencies([before, after], images[:1])
+    parts: list[list[Part]] = [[], []]
+    classes: list[list[Array]] = [[], []]
+    for block in _blocks(images, labels, tick):
+        for i, model in enumerate(models):
+            parts[i].append(shift.work(model, block))
+            if before.output_kind in CLASSIFIES:
+                found = predicted(model.predict(block.images), model.output_kind)
+                classes[i].append(found.classes)
+    latencies = _latencies(models, images.read(0)[None])
+    answers = [np.concatenate(each) if each else None for each in classes]
     measured = [
         Measured(
             None if labels is None or found is None else float(np.mean(found == labels)),
-            section,
+            shift.combine(model, some),
             latency,
         )
-        for section, found, latency in zip(sections, classes, latencies, strict=True)
+        for model, some, found, latency in zip(models, parts, answers, latencies, strict=True)
     ]
-    one, other = classes
+    one, other = answers
     agreement = None if one is None or other is None else float(np.mean(one == other))
     return Bought(measured[0], measured[1], agreement, len(images))
 
 
-def _blocks(images: Array, labels: Array | None, tick: Callable[[int], None]) -> Iterator[Block]:
-    for first in range(0, len(images), _BLOCK):
-        some = slice(first, first + _BLOCK)
-        yield Block(images[some], None if labels is None else labels[some], first, tick)
-
-
-def _classes(model: Model, images: Array) -> Array | None:
+def classes_of(model: Model, images: Images) -> int | None:
+    """Return how many classes a model tells apart; None where its output is no classes."""
     if model.output_kind not in CLASSIFIES:
         return None
-    found = [
-        predicted(model.predict(images[first : first + _BLOCK]), model.output_kind).classes
-        for first in range(0, len(images), _BLOCK)
-    ]
-    return np.concatenate(found)
+    width = int(model.predict(images.read(0)[None]).shape[1])
+    return 2 if width == 1 else width  # one number: yes or no
+
+
+def _blocks(images: Images, labels: Array | None, tick: Callable[[int], None]) -> Iterator[Block]:
+    for first in range(0, len(images), _BLOCK):
+        some = range(first, min(first + _BLOCK, len(images)))
+        block = np.stack([images.read(i) for i in some])
+        yield Block(block, None if labels is None else labels[some.start : some.stop], first, tick)
 
 
 def _latencies(models: Sequence[Model], image: Array) -> list[float]:

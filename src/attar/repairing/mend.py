@@ -7,10 +7,12 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from attar.auditing.images import Size, images_of
+from attar.auditing.labels import labels_of
 from attar.errors import ArgumentError, DTypeError
 from attar.models import Model, open_model
 from attar.repairing.kinds import Border, Kind, PoolName, kind_of
-from attar.repairing.measuring import check_images, measure
+from attar.repairing.measuring import classes_of, measure
 from attar.repairing.repaired import Repaired, Rewritten
 
 __all__ = ["OPERATION", "repair"]
@@ -25,6 +27,7 @@ def repair(
     border: Border = "reflect",
     images: Any = None,
     labels: Any = None,
+    max_images: int | None = None,
     modes: Sequence[str] = ("crop", "zero", "circular"),
     reach: int = 3,
     seed: int = 0,
@@ -56,10 +59,13 @@ def repair(
     border : {"reflect", "circular"}
         What a blur sees beyond a map: it, mirrored, or its other side. With ``"circular"``, windows
         of pools that are replaced go on at the other side as well. Convolutions keep their padding.
-    images : ndarray, (N, H, W, C), optional
-        float in [0, 1] or uint8: what the model is measured with, before and after.
-    labels : ndarray of int, (N,), optional
-        The right classes.
+    images : path, glob, array, sequence of paths, optional
+        What the model is measured with, before and after, as of `attar.audit`: pictures, a folder
+        of them, a ``.npy`` or ``.npz`` file, or an array (N, H, W, C), float in [0, 1] or uint8.
+    labels : path, sequence of int, or False, optional
+        The right classes, as of `attar.audit`: by default beside the images, or folders say them.
+    max_images : int, optional
+        Take so many of them, evenly spread over all.
     modes : sequence of str
         How images are moved: "crop", "zero", "reflect", "circular".
     reach : int
@@ -99,22 +105,26 @@ def repair(
     True
     """
     kind = kind_of(OPERATION, pool, border)
-    if images is None and labels is not None:
+    if images is None and not (labels is None or labels is False):
         raise ArgumentError(f"{OPERATION}: labels are of images; give images as well")
-    checked = None if images is None else check_images(OPERATION, images, labels)
     source = model
     if isinstance(model, str | os.PathLike | bytes | bytearray | memoryview):
         source = open_model(model, trust=trust)
     wrapped = source.wrapped if isinstance(source, Model) else source
     framework, (rewritten, replaced) = _rewritten(wrapped, kind)
     result = Repaired(rewritten, framework, kind.name, kind.border, replaced)
-    if checked is None:
+    if images is None:
         return result
     before = source if isinstance(source, Model) else open_model(source)
+    given = before.input
+    size = Size(given.height, given.width, given.channels)
+    found = images_of(images, size, max_images=max_images, seed=seed)
+    known = labels_of(found, labels, classes_of(before, found))
     bought = measure(
         before,
         _opened_alike(before, rewritten),
-        *checked,
+        found,
+        known.values,
         modes=modes,
         reach=reach,
         seed=seed,

@@ -85,7 +85,7 @@ class Repaired:
         rows = [(each.layer, each.was, each.now or "—", each.why) for each in self.replaced]
         parts = [f"{self.pool}: {len(changed)} of {len(self.replaced)} strides replaced"]
         if rows:
-            parts.append(table(("layer", "was", "is", ""), rows))
+            parts.append(table(("layer", "was", "is", "where, or why not"), rows))
         if self.bought is not None:
             parts.append(_bought_table(self.bought))
         parts.append(self.advice)
@@ -96,21 +96,34 @@ class Repaired:
         """Whether the model should be fine-tuned, and why."""
         if not any(each.now for each in self.replaced):
             return "Nothing was replaced: the model computes what it did."
-        weights = "Its weights were trained for the strides that it had."
+        weights = "Its weights were trained for the strides that it had"
         how = "fine-tune it: docs/repair.md and examples/finetune_repaired.py show how"
         if self.bought is None:
-            return f"{weights} Measure it with images; if accuracy fell, {how}."
+            return f"{weights}. Measure it with images; if accuracy or consistency fell, {how}."
+        fell = [
+            f"{what} from {before:.1%} to {after:.1%}"
+            for what, before, after in self._compared()
+            if after < before - _NOTICEABLE
+        ]
+        if fell:
+            return f"{' and '.join(fell).capitalize()}: {weights.lower()}. So {how}."
+        if self.bought.agreement is None:
+            return f"{weights}. Whether its answers are as good, only labels tell; if not, {how}."
+        return "Neither accuracy nor consistency fell: it can be used as it is."
+
+    def _compared(self) -> list[tuple[str, float, float]]:
+        """List what should not fall: accuracy, or else agreement with the model before."""
+        if self.bought is None:
+            return []
+        found = []
         before, after = self.bought.before.accuracy, self.bought.after.accuracy
         if before is not None and after is not None:
-            if after >= before - _NOTICEABLE:
-                return f"Accuracy did not fall ({before:.1%} → {after:.1%}); it can be used as is."
-            return f"Accuracy fell from {before:.1%} to {after:.1%}. {weights} So {how}."
-        agreement = self.bought.agreement
-        if agreement is None:
-            return f"{weights} Whether its answers are as good, labels would tell; if not, {how}."
-        if agreement >= 1 - _NOTICEABLE:
-            return f"{agreement:.1%} of the images keep their class; it can be used as is."
-        return f"{1 - agreement:.1%} of the images change their class. {weights} So {how}."
+            found.append(("accuracy fell", before, after))
+        elif self.bought.agreement is not None:
+            found.append(("agreement with what it answered fell", 1.0, self.bought.agreement))
+        if (consistency := self.bought.consistency()) is not None:
+            found.append(("consistency fell", *consistency))
+        return found
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
