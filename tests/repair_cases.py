@@ -32,7 +32,9 @@ def every_window(x, window, before, cells, reduce, wraps=False):
         seen = []
         for place, size, pad, extent in zip((i, j), window, before, x.shape[2:], strict=True):
             taps = range(place - pad, place - pad + size)
-            seen.append([t % extent for t in taps] if wraps else [t for t in taps if 0 <= t < extent])
+            seen.append(
+                [t % extent for t in taps] if wraps else [t for t in taps if 0 <= t < extent]
+            )
         if all(seen):
             out[:, :, i, j] = reduce(x[:, :, seen[0]][:, :, :, seen[1]])
     return out
@@ -125,3 +127,28 @@ def condensed(x, kind, stride, border="reflect"):
         out = [-(-size // step) for size, step in zip(x.shape[2:], stride, strict=True)]
         return phase(x, stride, strongest_phases(x, stride, out), out)
     return blurred(x, int(kind[4:]), stride, border)
+
+
+def numbers(shape, seed=0):
+    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+
+
+def pads_of(sizes, window, stride, padding):
+    """Top, left, bottom, right of Keras' and TensorFlow's padding."""
+    sides = []
+    for size, one, step in zip(sizes, window, stride, strict=True):
+        total = max(0, (-(-size // step) - 1) * step + one - size) if padding == "same" else 0
+        sides.append((total // 2, total - total // 2))
+    return [sides[0][0], sides[1][0], sides[0][1], sides[1][1]]
+
+
+def dense_convolution(x, weights, pads, groups=1, dilation=1):
+    """A convolution of (N, C, H, W) at every place, in PyTorch's float64."""
+    import torch
+
+    given = torch.from_numpy(np.asarray(x, np.float64))
+    top, left, bottom, right = pads
+    padded = torch.nn.functional.pad(given, (left, right, top, bottom))
+    kernel = torch.from_numpy(np.asarray(weights, np.float64))
+    answer = torch.nn.functional.conv2d(padded, kernel, groups=groups, dilation=dilation)
+    return answer.numpy()

@@ -217,7 +217,11 @@ class TestLabels:
 
     @pytest.mark.parametrize(
         "rows",
-        ["file,label\na/1.png,dog\nb/1.png,cat\n", "p/a/1.png,1\np/b/1.png,0\n", "./a/1.png,1\nb/1.png, 0"],
+        [
+            "file,label\na/1.png,dog\nb/1.png,cat\n",
+            "p/a/1.png,1\np/b/1.png,0\n",
+            "./a/1.png,1\nb/1.png, 0",
+        ],
     )
     def test_a_table(self, rows, tmp_path):
         folder("p/a/1.png", "p/b/1.png")

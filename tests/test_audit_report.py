@@ -101,8 +101,12 @@ class TestVerdict:
                 layers.Softmax(name="classes"),
             ]
         )
-        said = " ".join(sentence.en for sentence in verdict(attar.audit(one, images(8), measures=["lost"])))
-        assert "Most is lost in the layer condense (MaxPooling2D), by aliasing by its stride." in said
+        said = " ".join(
+            sentence.en for sentence in verdict(attar.audit(one, images(8), measures=["lost"]))
+        )
+        assert (
+            "Most is lost in the layer condense (MaxPooling2D), by aliasing by its stride." in said
+        )
         assert "attar repair" in said
 
     def test_output_that_names_no_class(self):
@@ -147,7 +151,10 @@ class TestJson:
     @pytest.mark.parametrize(
         ("change", "message"),
         [
-            ({"schema": "attar.audit/2"}, "the schema is 'attar.audit/2'; accepted is 'attar.audit/1'"),
+            (
+                {"schema": "attar.audit/2"},
+                "the schema is 'attar.audit/2'; accepted is 'attar.audit/1'",
+            ),
             ({"schema": None}, "the schema is None"),
             ({"model": None}, "not a whole attar.audit/1 document"),
             ({"sections": {"weather": {}}}, "not a whole .* 'weather'"),
@@ -194,7 +201,8 @@ class TestLimits:
         )
 
     @pytest.mark.parametrize(
-        "text", ["consistency", "consistency=", "consistency=high", "consistency=1e999", "x=1", "=1"]
+        "text",
+        ["consistency", "consistency=", "consistency=high", "consistency=1e999", "x=1", "=1"],
     )
     def test_what_is_refused(self, text):
         with pytest.raises(ArgumentError, match="--fail-under is .* accepted are consistency, "):
@@ -202,7 +210,9 @@ class TestLimits:
 
     def test_every_number_of_a_report_can_have_one(self, report):
         assert set(report.numbers) <= set(known_names())
-        found = checked(limits([], [f"{name}=1e9" for name in report.numbers], known_names()), report.numbers)
+        found = checked(
+            limits([], [f"{name}=1e9" for name in report.numbers], known_names()), report.numbers
+        )
         assert all(check.passed and check.value is not None for check in found)
 
     def test_they_stand_in_the_report(self, report, tmp_path):

@@ -53,9 +53,7 @@ class TestBlocks:
 
     def test_progress_counts_every_pass_once(self):
         told = []
-        attar.audit(
-            model(), images(), measures=quick(), progress=lambda *now: told.append(now)
-        )
+        attar.audit(model(), images(), measures=quick(), progress=lambda *now: told.append(now))
         total = 70 * (9 + 1 + 0)
         assert told[0] == (0, total)
         assert told[-1] == (total, total)
@@ -94,7 +92,9 @@ class TestPicturesThatCannotBeRead:
         assert found.images.names == want.images.names
 
     def test_none_is_left(self, tmp_path):
-        with pytest.raises(ImageError, match="none of 3 images can be read; the first: its numbers"):
+        with pytest.raises(
+            ImageError, match="none of 3 images can be read; the first: its numbers"
+        ):
             attar.audit(model(), np.full((3, 16, 16), 7.0), measures=quick())
 
 
@@ -224,7 +224,9 @@ class TestIdentity:
 
         before, again, other = make(), make(), make()
         change(other)
-        found = [identity_of_model(attar.open_model(one))["model"] for one in (before, again, other)]
+        found = [
+            identity_of_model(attar.open_model(one))["model"] for one in (before, again, other)
+        ]
         return found[0] == found[1], found[0] == found[2]
 
     def test_torch(self):

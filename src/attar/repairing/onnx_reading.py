@@ -53,6 +53,9 @@ class Graph:
             int(each.version) for each in model.opset_import if each.domain in ("", "ai.onnx")
         )
         self.weights = {tensor.name: tensor for tensor in self.proto.initializer}
+        for node in self.proto.node:
+            if node.op_type == "Constant" and (held := self.attribute(node, "value")) is not None:
+                self.weights[node.output[0]] = held
         try:
             inferred = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
         except (onnx.shape_inference.InferenceError, ValueError):
@@ -146,7 +149,7 @@ class Graph:
                 answers=answers,
             )
         role = _ROLES.get(node.op_type, "keep")
-        if node.op_type in ("Slice", "Transpose") and not self._keeps_places(node):
+        if node.op_type == "Slice" and self._skips_places(node):
             role = "regrid"
         return Step(name, node.op_type, taken, role, answers=answers)
 
@@ -154,13 +157,12 @@ class Graph:
         # SAME adds no padding to a window of one.
         return {*self.window(node)} == {1} and not any(self.attribute(node, "pads", ()))
 
-    def _keeps_places(self, node: onnx.NodeProto) -> bool:
-        if node.op_type == "Transpose":
-            return True  # one way to keep channels, and the other
-        axes = self.attribute(node, "axes")
-        if axes is None and len(node.input) > 3:
-            axes = self._numbers(node.input[3])
-        return axes is not None and {int(axis) for axis in axes} <= {0, 1}
+    def _skips_places(self, node: onnx.NodeProto) -> bool:
+        """Whether a slice has a stride, as far as is known."""
+        if len(node.input) < 5 or not node.input[4]:
+            return False
+        steps = self._numbers(node.input[4])
+        return steps is None or any(abs(step) != 1 for step in steps)
 
     def _numbers(self, tensor: str) -> Any:
         from onnx import numpy_helper

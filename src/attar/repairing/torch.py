@@ -359,7 +359,9 @@ def _role(node: fx.Node, module: Any) -> Role:
         return "keep"
     name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
     if node.target is operator.getitem:
-        return "keep" if isinstance(node.args[1], int) else "regrid"
+        parts = node.args[1] if isinstance(node.args[1], tuple) else (node.args[1],)
+        skips = any(isinstance(part, slice) and part.step not in (None, 1) for part in parts)
+        return "regrid" if skips else "keep"
     if node.target is getattr:
         return "vector"
     for names, role in _FUNCTION_ROLES:

@@ -40,12 +40,19 @@ class Blur2d(nn.Module):
             taps_for(self.kind, step, int(size))
             for step, size in zip(self.stride, input.shape[2:], strict=True)
         )
-        rows, columns = (torch.tensor(weights_of(size)) for size in (high, wide))
-        channels = input.shape[1]
-        kernel = torch.outer(rows, columns).to(input).expand(channels, 1, high, wide)
         sides = (wide // 2, wide // 2, high // 2, high // 2)
         padded = functional.pad(input, sides, mode=self.kind.border) if any(sides) else input
-        return functional.conv2d(padded, kernel, stride=self.stride, groups=channels)
+        # As sums of slices: so nothing depends on the number of channels, one image takes a third
+        # of the time that a depthwise convolution takes, and it exports as ONNX.
+        (rows, columns), (down, right) = input.shape[2:], self.stride
+        tall = sum(
+            weight * padded[:, :, k : k + rows : down] for k, weight in enumerate(weights_of(high))
+        )
+        blurred: Tensor = sum(
+            weight * tall[:, :, :, k : k + columns : right]
+            for k, weight in enumerate(weights_of(wide))
+        )
+        return blurred
 
     def extra_repr(self) -> str:
         """Show the arguments."""
@@ -69,8 +76,9 @@ class _Phases(nn.Module):
     def _phases(self, x: Tensor) -> Tensor:
         """Return (N, phases, C, rows, columns), with zeros where the map has no cell."""
         (down, right), (n, channels, high, wide) = self.stride, x.shape
+        # Not -(-size // step): an exporter may divide negative numbers otherwise than Python.
         rows, columns = (
-            -(-(size - more) // step)
+            (size - more + step - 1) // step
             for size, more, step in zip((high, wide), self.surplus, self.stride, strict=True)
         )
         filled = functional.pad(x, (0, columns * right - wide, 0, rows * down - high))
