@@ -243,7 +243,8 @@ class _Rewriter:
     def rewritten(self) -> Rewritten:
         """Build the model."""
         given = [
-            keras.Input(batch_shape=x.shape, dtype=x.dtype, name=x.name) for x in self._graph.inputs
+            keras.Input(batch_shape=x.shape, dtype=x.dtype, name=x._keras_history.operation.name)
+            for x in self._graph.inputs
         ]
         tensors = {id(old): new for old, new in zip(self._graph.inputs, given, strict=True)}
         behind = {place.at: place for place in self._plan.places.values() if not place.before}
@@ -268,7 +269,7 @@ class _Rewriter:
         model = keras.Model(inputs, outputs, name=self._model.name)
         for old, new in self._copies.values():
             if getattr(old, "weights", None) and _graph_of(old) is None:
-                new.set_weights(old.get_weights())
+                _bring_weights(old, new)
         return Rewritten(model, self._told())
 
     def _copy(self, i: int, operation: Any) -> Any:
@@ -280,7 +281,7 @@ class _Rewriter:
                 copy = self._inner[i].model
             elif is_model:
                 copy = keras.models.clone_model(operation)
-                copy.set_weights(operation.get_weights())
+                _bring_weights(operation, copy)
             else:
                 copy = _again(operation)
             self._copies[key] = (operation, copy)
@@ -385,6 +386,11 @@ def _strides_in(model: Any, kind: Kind) -> list[Replacement]:
             was = inner._others.get(i) or inner._strided[i].text()
             told.append(Replacement(step.name, was, "", ""))
     return told
+
+
+def _bring_weights(old: Any, new: Any) -> None:
+    for one, other in zip(new.weights, old.weights, strict=True):
+        one.assign(other.value)
 
 
 def _again(operation: Any, **changed: Any) -> Any:
