@@ -47,6 +47,8 @@ if TYPE_CHECKING:
     from attar.images import write_image as write_image
     from attar.models import Model as Model
     from attar.models import open_model as open_model
+    from attar.repairing import Repaired as Repaired
+    from attar.repairing import repair as repair
     from attar.sequential import Sequential as Sequential
 
 __version__ = "0.1.0"
@@ -57,6 +59,7 @@ _HOMES = {
     "AuditReport": "attar.auditing",
     "Extraction": "attar.extraction",
     "Model": "attar.models",
+    "Repaired": "attar.repairing",
     "Sequential": "attar.sequential",
     "audit": "attar.auditing",
     "experiments": "",
@@ -71,6 +74,7 @@ _HOMES = {
     "nn": "",
     "open_model": "attar.models",
     "read_image": "attar.images",
+    "repair": "attar.repairing",
     "set_num_threads": "attar.config",
     "show_config": "attar.config",
     "torch": "",

@@ -1,0 +1,186 @@
+"""``attar repair``: a trained model whose strides leave nothing out unseen."""
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import Group, Parameter
+
+from attar.cli.shell import DONE, FILES, OWN_SUFFIX, counts
+from attar.errors import ArgumentError
+
+__all__ = ["EPILOGUE", "repair"]
+
+EPILOGUE = (
+    "Exit status: 0 all done · 2 the command is wrong or the model cannot be repaired, nothing was "
+    "done · 130 interrupted."
+)
+
+_HOW = Group("How", sort_key=0)
+_MEASURE = Group("What it bought", sort_key=1)
+_PREPARE = Group("What the model sees", sort_key=2)
+
+
+def repair(
+    model: Annotated[str, Parameter(name="MODEL", show_default=False)],
+    /,
+    *images: Annotated[str, Parameter(name="IMAGE", show_default=False)],
+    pool: Annotated[
+        Literal["blur3", "blur5", "blur7", "polyphase", "average"], Parameter(group=_HOW)
+    ] = "blur3",
+    border: Annotated[Literal["reflect", "circular"], Parameter(group=_HOW)] = "reflect",
+    labels: Annotated[str | None, Parameter(group=_MEASURE, metavar="FILE|none")] = None,
+    shifts: Annotated[str, Parameter(group=_MEASURE, metavar="NAME,NAME")] = "crop,zero,circular",
+    reach: Annotated[int, Parameter(group=_MEASURE, metavar="N")] = 3,
+    max_images: Annotated[int, Parameter(group=_MEASURE, metavar="N")] = 200,
+    trust_model: Annotated[bool, Parameter(group=_PREPARE, show_default=False)] = False,
+    size: Annotated[str | None, Parameter(group=_PREPARE, metavar="N|HxW")] = None,
+    layout: Annotated[Literal["NCHW", "NHWC"] | None, Parameter(group=_PREPARE)] = None,
+    preparation: Annotated[
+        Literal["unit", "bytes", "vgg", "torch"] | None, Parameter(group=_PREPARE)
+    ] = None,
+    scale: Annotated[float | None, Parameter(group=_PREPARE)] = None,
+    mean: Annotated[
+        str | None, Parameter(group=_PREPARE, metavar="R,G,B", allow_leading_hyphen=True)
+    ] = None,
+    std: Annotated[str | None, Parameter(group=_PREPARE, metavar="R,G,B")] = None,
+    order: Annotated[Literal["rgb", "bgr"] | None, Parameter(group=_PREPARE)] = None,
+    model_output: Annotated[str | None, Parameter(group=_PREPARE, metavar="NAME|N")] = None,
+    output: Annotated[
+        str | None, Parameter(name=["--output", "-o"], group=FILES, metavar="FILE")
+    ] = None,
+    as_json: Annotated[bool, Parameter(name="--json", group=FILES, show_default=False)] = False,
+) -> int:
+    """Replace the strides of a trained model, which make it answer otherwise when an image moves.
+
+    Weights and shapes stay. With images it tells what that bought: accuracy, consistency and
+    latency, before and after, and whether to fine-tune.
+
+        attar repair model.onnx
+        attar repair model.onnx photos/ --pool blur5 -o steady.onnx
+        attar repair digits.keras test.npz --pool polyphase --json
+
+    Parameters
+    ----------
+    model
+        A .onnx, .keras or .safetensors file.
+    images
+        Pictures, folders of them, a pattern in quotes, or a .npy or .npz file, as of attar audit.
+    pool
+        What stands in the place of a stride: a blur of 3, 5 or 7 taps; the phase of the stride
+        that has most energy, for each image; or a mean.
+    border
+        What a blur sees beyond a map: it, mirrored, or its other side.
+    labels
+        The right classes: a .npy file, or a .csv file with rows file,label; none for none. Default:
+        beside the images, or folders say them.
+    shifts
+        Ways to move images: crop, zero, reflect, circular.
+    reach
+        By every shift up to so many pixels.
+    max_images
+        Look at so many images, spread evenly over all.
+    trust_model
+        Open files that can run code when they are opened: .pt, .pth, .pt2, .h5. Only for files from
+        people whose programs you would run.
+    size
+        Of the images that the model takes, where it does not say.
+    layout
+        Of an ONNX model's input, where that is not told right.
+    preparation
+        What becomes of pictures before the model sees them: 0 to 1, 0 to 255, as VGG16 takes them
+        in Keras, or as torchvision's models take them.
+    scale, mean, std, order
+        The same number by number: (picture * scale - mean) / std, red or blue first.
+    model_output
+        Which output, where the model has several.
+    output
+        Where the model goes, replacing a file of that name. Default: MODEL-attar with the suffix
+        of the model, in the current folder.
+    as_json
+        Print one JSON document instead of the tables.
+    """
+    target = _target(model, output)
+    from attar.models import open_model
+    from attar.repairing import repair as run_repair
+    from attar.repairing.repaired import check_suffix
+
+    opened = open_model(
+        model,
+        trust=trust_model,
+        size=None if size is None else counts("--size", size),
+        layout=layout,
+        preparation=preparation,
+        scale=scale,
+        mean=None if mean is None else _numbers("--mean", mean),
+        std=None if std is None else _numbers("--std", std),
+        order=order,
+        output=int(model_output) if model_output and model_output.isdecimal() else model_output,
+    )
+    check_suffix("--output", opened.framework, target)  # before it takes time
+    given: Any = images[0] if len(images) == 1 else images or None
+    with _bar() as advance:
+        repaired = run_repair(
+            opened,
+            pool,
+            border=border,
+            images=given,
+            labels=False if labels == "none" else labels,
+            max_images=max_images,
+            modes=[name.strip() for name in shifts.split(",")],
+            reach=reach,
+            progress=advance,
+        )
+    repaired.save(target)
+    print(repaired.to_json() if as_json else f"{repaired}\n→ {target}")
+    return DONE
+
+
+def _target(model: str, output: str | None) -> Path:
+    """Return where the model goes; never over the model itself."""
+    suffix = Path(model).suffix.lower()
+    default = f"{Path(model).stem}{OWN_SUFFIX}{_WRITTEN_AS.get(suffix, suffix)}"
+    target = Path(default if output is None else output)
+    if output is not None and (target.is_dir() or output.endswith("/")):
+        target = target / default
+    if target.resolve() == Path(model).resolve():
+        raise ArgumentError(
+            f"--output: {target} is the model and would be overwritten; choose another name"
+        )
+    target.parent.mkdir(parents=True, exist_ok=True)
+    return target
+
+
+_WRITTEN_AS = {".h5": ".keras", ".hdf5": ".keras", ".pt2": ".pt"}
+
+
+def _numbers(option: str, text: str) -> list[float]:
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise ArgumentError(
+            f"{option} is {text!r}; accepted are a number, or three of them, as in 124,117,104"
+        ) from None
+
+
+@contextlib.contextmanager
+def _bar() -> Iterator[Callable[[int, int], None] | None]:
+    """Show how far the measuring is, where a person looks on."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (TextColumn("repair"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("repair", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
