@@ -199,7 +199,8 @@ def test_a_dense_layer_that_reads_places_is_named():
     )
     section = measured(Lost(), reading, images)
     assert (section.costliest, section.layer("4").cause) == ("4", "position")
-    assert section.layer("4").position == pytest.approx(section.layer("4").error, abs=EXACT)
+    assert section.layer("4").position == pytest.approx(section.layer("4").added, abs=EXACT)
+    assert section.layer("4").added == pytest.approx(section.layer("4").error, abs=EXACT)
     assert section.layer("4").position > 0.1
     # The map in another shape knows no more than the map, and is not blamed.
     assert section.layer("2").error is None
@@ -240,6 +241,45 @@ def test_maps_without_a_field_are_split_by_shift():
     assert (pool.split, pool.stride, pool.interior) == ("shift", (2, 2), None)
     assert pool.aliasing > 0.05
     assert pool.padding < EXACT
+
+
+def test_an_activation_of_its_own_is_counted_with_its_filter():
+    """ONNX and PyTorch have it as a layer, Keras within the convolution: the blame is the same."""
+    from attar import layers
+
+    fused = attar.Sequential(
+        [
+            layers.Input((32, 32, 3)),
+            layers.Conv2D(6, 3, padding="same", activation="relu", name="filter"),
+            layers.MaxPool2D(name="condense"),
+        ]
+    )
+    apart = attar.Sequential(
+        [
+            layers.Input((32, 32, 3)),
+            layers.Conv2D(6, 3, padding="same", name="filter"),
+            layers.BatchNormalization(name="norm"),
+            layers.ReLU(name="detect"),
+            layers.MaxPool2D(name="condense"),
+        ]
+    )
+    weights = [layer.get_weights() for layer in fused.layers]
+    for layer in apart.layers:
+        if layer.name == "filter":
+            layer.set_weights(next(each for each in weights if each))
+    one, other = (
+        measured(Lost(), attar.open_model(model), pictures(2)) for model in (fused, apart)
+    )
+    for name in ("filter", "condense"):
+        assert one.layer(name).added == pytest.approx(other.layer(name).added, abs=1e-3)
+        assert one.layer(name).cause == other.layer(name).cause
+    assert one.costliest == other.costliest
+    assert other.layer("filter").added != pytest.approx(other.layer("filter").error, abs=1e-3)
+    assert [other.layer(name).part_of for name in ("filter", "norm", "detect", "condense")] == [
+        None, "filter", "filter", None,
+    ]  # fmt: skip
+    assert other.layer("detect").added is other.layer("detect").cause is None
+    assert other.layer("detect").error > 0
 
 
 class Ramp(nn.Module):
