@@ -76,7 +76,10 @@ class TestText:
         )
         both = [mode.classes.consistency.value for mode in found.shift.modes]
         assert both[0] != both[1]
-        assert found.numbers["consistency"] == min(both)
+        for modes in (found.shift.modes, found.shift.modes[::-1]):
+            section = dataclasses.replace(found.shift, modes=modes)
+            changed = dataclasses.replace(found, sections={"shift": section})
+            assert changed.numbers["consistency"] == min(both)
 
 
 class TestVerdict:
