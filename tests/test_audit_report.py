@@ -14,7 +14,7 @@ from attar.auditing.lost import Lost
 from attar.auditing.shift import Shift
 from attar.auditing.thresholds import Check, checked, limits
 from attar.auditing.verdict import CAUSES, mending, repairable, verdict
-from attar.errors import ArgumentError, ModelError
+from attar.errors import ArgumentError
 from tests.audits import images, model, quick
 
 
@@ -76,7 +76,10 @@ class TestText:
         )
         both = [mode.classes.consistency.value for mode in found.shift.modes]
         assert both[0] != both[1]
-        assert found.numbers["consistency"] == min(both)
+        for modes in (found.shift.modes, found.shift.modes[::-1]):
+            section = dataclasses.replace(found.shift, modes=modes)
+            changed = dataclasses.replace(found, sections={"shift": section})
+            assert changed.numbers["consistency"] == min(both)
 
 
 class TestVerdict:
@@ -172,6 +175,7 @@ class TestJson:
             ({"model": None}, "not a whole attar.audit/1 document"),
             ({"sections": {"weather": {}}}, "not a whole .* 'weather'"),
             ({"images": {}}, "not a whole"),
+            ({"thumbnails": {"0": "http://example.org/x.jpg"}}, "begins with 'http://example"),
         ],
     )
     def test_other_documents_are_refused(self, report, change, message):
@@ -181,8 +185,8 @@ class TestJson:
     def test_files_that_are_no_reports(self, tmp_path):
         (tmp_path / "a.json").write_text("{")
         (tmp_path / "b.json").write_text("[]")
-        for name, error in (("a", ModelError), ("b", ArgumentError), ("c", ModelError)):
-            with pytest.raises(error):
+        for name in "abc":
+            with pytest.raises(ArgumentError):
                 attar.AuditReport.load(tmp_path / f"{name}.json")
 
     def test_a_suffix_that_says_nothing(self, report, tmp_path):
