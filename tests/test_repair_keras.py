@@ -1,6 +1,8 @@
 """Keras models whose strides are replaced: the numbers, the shapes, and what stays."""
 
 import os
+import subprocess
+import sys
 
 os.environ.setdefault("KERAS_BACKEND", "torch")  # before Keras is imported
 
@@ -252,3 +254,14 @@ def test_models_that_are_written_as_classes():
     model(numbers((1, 8, 8, 3)))
     with pytest.raises(ModelError, match=r"repair: the model 'written' is written as a class"):
         attar.repair(model, "blur3")
+
+
+def test_a_repaired_file_is_opened_by_a_program_that_never_heard_of_it(tmp_path):
+    attar.repair(block(), "polyphase").save(tmp_path / "block.keras")
+    code = f"""
+import attar, numpy as np
+model = attar.open_model({str(tmp_path / "block.keras")!r})
+print(model.predict(np.zeros((2, 16, 16, 3), np.float32)).shape)
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert run.stdout.strip() == "(2, 5)", run.stderr

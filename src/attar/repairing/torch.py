@@ -107,6 +107,11 @@ def _traced(module: Any) -> fx.GraphModule:
             "forward must not decide by the numbers of a map. Export the module as ONNX, and "
             "repair that"
         ) from error
+    if any(isinstance(node.target, torch._ops.OpOverload) for node in graph.nodes):
+        raise ModelError(
+            "repair: the module is an exported program, in which no layer is left; repair the "
+            "module that was exported"
+        )
     name = type(original).__name__ if type(original).__name__.isidentifier() else "Repaired"
     traced = fx.GraphModule(module, graph, name)
     _bring_back(module, traced)
@@ -297,7 +302,7 @@ def _steps(
         module = traced.get_submodule(str(node.target)) if node.op == "call_module" else None
         name = str(node.target) if module is not None else node.name
         found = _strided_of(node, module)
-        other = _why_other(module)
+        other = _why_other(node, module)
         if found is not None and found.stride != (1, 1):
             strided[len(steps)] = found
             step = Step(
@@ -307,9 +312,10 @@ def _steps(
                 answers=node in answering,
             )  # fmt: skip
         elif other:
-            stride = _pair(getattr(module, "stride", 1) or getattr(module, "kernel_size", 1))
-            strided[len(steps)] = _Strided(type(module).__name__, module, vars(module))
-            step = Step(name, type(module).__name__, taken, "stride", stride, left=other)
+            stride, left = other
+            text = type(module).__name__ if module is not None else "slice"
+            strided[len(steps)] = _Strided(text, module, {"kernel_size": 1, "stride": stride})
+            step = Step(name, text, taken, "stride", stride, left=left)
         else:
             text = type(module).__name__ if module is not None else node.name
             step = Step(name, text, taken, _role(node, module), answers=node in answering)
@@ -318,12 +324,30 @@ def _steps(
     return nodes, steps, strided
 
 
-def _why_other(module: Any) -> str:
-    stride = getattr(module, "stride", None)
-    values = stride if isinstance(stride, tuple) else (stride or getattr(module, "kernel_size", 1),)
-    if isinstance(module, _OTHER_DIMS) and max(values) > 1:
-        return "it does not work along height and width"
-    return "no norm is among what is replaced" if isinstance(module, _LP) else ""
+def _why_other(node: fx.Node, module: Any) -> tuple[Pair, str] | None:
+    """Return the stride of what is not among what is replaced, and why; None where it has none."""
+    if isinstance(module, (*_OTHER_DIMS, *_LP)):
+        stride = module.stride or module.kernel_size
+        most = max(stride) if isinstance(stride, tuple) else stride
+        left = "it does not work along height and width"
+        if isinstance(module, nn.LPPool2d):
+            left = "a norm is not among what is replaced"
+        return None if most == 1 else ((most, most), left)
+    steps = _steps_of_slice(node)
+    if steps == (1, 1):
+        return None
+    return steps, "it leaves places out as a slice, which is not among what is replaced"
+
+
+def _steps_of_slice(node: fx.Node) -> Pair:
+    """Return the strides of a slice of (N, C, H, W)."""
+    if node.target is not operator.getitem or not isinstance(node.args[1], tuple):
+        return 1, 1
+    parts = [*node.args[1], slice(None), slice(None), slice(None), slice(None)][2:4]
+    height, width = (
+        part.step if isinstance(part, slice) and isinstance(part.step, int) else 1 for part in parts
+    )
+    return height, width
 
 
 def _strided_of(node: fx.Node, module: Any) -> _Strided | None:
