@@ -1,4 +1,4 @@
-"""The run of an audit: blocks, what is left out, interrupting, going on, and what may not be mixed."""
+"""The run of an audit: blocks, interrupting, going on; what is left out, what may not be mixed."""
 
 import json
 
@@ -200,7 +200,7 @@ class TestMixing:
         with pytest.raises(ArgumentError, match="is not the folder of an audit"):
             attar.audit(model(), images(2), measures=["cost"], resume=tmp_path)
         (tmp_path / "audit.json").write_text("{")
-        with pytest.raises(ArgumentError, match="cannot read .*audit.json"):
+        with pytest.raises(ArgumentError, match=r"cannot read .*audit\.json"):
             attar.audit(model(), images(2), measures=["cost"], resume=tmp_path)
         (tmp_path / "audit.json").write_text(json.dumps([1]))
         with pytest.raises(ArgumentError, match="differs in schema"):

@@ -19,7 +19,10 @@ ROOT = Path(__file__).parent.parent
 README, README_ZH = ROOT / "README.md", ROOT / "README.zh-CN.md"
 WITH_CODE = [README, README_ZH] + [
     ROOT / "docs" / f"{name}.md"
-    for name in ("conventions", "models", "interchange", "open-model", "torch", "keras", "explorer")
+    for name in (
+        *("conventions", "models", "interchange", "open-model", "audit", "torch", "keras"),
+        "explorer",
+    )
 ]
 BUILT = {"build", "dist", "out"}
 PAGES = sorted(

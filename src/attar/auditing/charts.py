@@ -12,8 +12,11 @@ __all__ = ["bars", "columns", "curve", "heat"]
 
 Rows = Sequence[Sequence[float | None]]
 
-_CELL = 30.0
+_CELL, _WIDEST = 30.0, 270.0  # of a square, and of all of a row together
+_LEFT, _TOP = 34.0, 18.0  # what is left for numbers
 _WITH_NUMBERS = 9  # cells a side, up to which numbers fit
+_WITH_TIPS = 17  # and up to which each cell is an element of its own; beyond, the page would grow
+_STEPS = 32  # of colour, beyond that
 
 
 def heat(
@@ -44,73 +47,90 @@ def heat(
         What to write instead of the numbers.
     """
     side = len(offsets)
-    left, top, size = 34.0, 18.0, _CELL * side
+    amounts = [[_amount(value, worst, best) for value in row] for row in values]
     drawn: list[Child] = []
-    for i, row in enumerate(values):
-        for j, value in enumerate(row):
-            x, y = left + j * _CELL, top + i * _CELL
-            where = f"dy {offsets[i]:+g}, dx {offsets[j]:+g}"
-            text = "?" if value is None else write(value) if texts is None else texts[i][j]
-            amount = 0.0 if value is None or best == worst else (best - value) / (best - worst)
-            amount = min(max(amount, 0.0), 1.0)
-            drawn.append(
-                element(
-                    "rect",
-                    element("title", f"{where}: {text}"),
-                    x=x,
-                    y=y,
-                    width=_CELL,
-                    height=_CELL,
-                    class_="unknown" if value is None else "cell",
-                    style=f"--amount:{amount:.3g}",
-                )
-            )
-            if value is not None and side <= _WITH_NUMBERS:
-                drawn.append(
-                    element(
-                        "text", text, x=x + _CELL / 2, y=y + _CELL / 2 + 4, text_anchor="middle"
-                    )
-                )
-    middle = side // 2
-    ticks = sorted({0, middle, side - 1})
-    for k in ticks:
-        drawn.append(
-            element(
-                "text",
-                f"{offsets[k]:+g}" if offsets[k] else "0",
-                x=left + (k + 0.5) * _CELL,
-                y=top - 5,
-                text_anchor="middle",
-                class_="axis",
-            )
-        )
-        drawn.append(
-            element(
-                "text",
-                f"{offsets[k]:+g}" if offsets[k] else "0",
-                x=left - 5,
-                y=top + (k + 0.5) * _CELL + 4,
-                text_anchor="end",
-                class_="axis",
-            )
-        )
+    if side > _WITH_TIPS:
+        drawn.append(_runs(amounts, _cell(side)))
+    else:
+        if texts is None:
+            texts = [["?" if one is None else write(one) for one in row] for row in values]
+        drawn += _cells(amounts, offsets, texts)
+    cell, middle = _cell(side), side // 2
+    whole = cell * side
+    for k in sorted({0, middle, side - 1}):
+        text, on = _signed(offsets[k]), (k + 0.5) * cell
+        drawn += [
+            element("text", text, x=_LEFT + on, y=_TOP - 5, text_anchor="middle", class_="axis"),
+            element("text", text, x=_LEFT - 5, y=_TOP + on + 4, text_anchor="end", class_="axis"),
+        ]
+    at = {"x": _LEFT + middle * cell, "y": _TOP + middle * cell, "width": cell, "height": cell}
     return element(
         "svg",
         *drawn,
-        element("rect", x=left, y=top, width=size, height=size, class_="edge"),
-        element(
-            "rect",
-            x=left + middle * _CELL,
-            y=top + middle * _CELL,
-            width=_CELL,
-            height=_CELL,
-            class_="middle",
-        ),
-        viewBox=f"0 0 {left + size + 2:g} {top + size + 2:g}",
-        style=f"max-width:{1.3 * (left + size + 2):.0f}px",
+        element("rect", x=_LEFT, y=_TOP, width=whole, height=whole, class_="edge"),
+        element("rect", **at, class_="middle"),
+        viewBox=f"0 0 {_LEFT + whole + 2:g} {_TOP + whole + 2:g}",
+        style=f"max-width:{1.3 * (_LEFT + whole + 2):.0f}px",
         role="img",
         aria_labelledby=label,
     )
+
+
+def _signed(pixels: float) -> str:
+    return f"{pixels:+g}".replace("-", "−") if pixels else "0"
+
+
+def _cell(side: int) -> float:
+    return min(_CELL, _WIDEST / side)
+
+
+def _cells(
+    amounts: Sequence[Sequence[float | None]],
+    offsets: Sequence[float],
+    texts: Sequence[Sequence[str]],
+) -> list[Markup]:
+    """Draw each cell by itself, with a tip, and with what is in it where there is room."""
+    cell = _cell(len(offsets))
+    drawn = []
+    for i, row in enumerate(amounts):
+        for j, amount in enumerate(row):
+            x, y, text = _LEFT + j * cell, _TOP + i * cell, texts[i][j]
+            where = f"dy {_signed(offsets[i])}, dx {_signed(offsets[j])}"
+            tip = element("title", f"{where}: {text}")
+            at = {"x": x, "y": y, "width": cell, "height": cell}
+            drawn.append(element("rect", tip, **at, **_shade(amount)))
+            if amount is not None and len(offsets) <= _WITH_NUMBERS:
+                x, y = x + cell / 2, y + cell / 2 + 4
+                drawn.append(element("text", text, x=x, y=y, text_anchor="middle"))
+    return drawn
+
+
+def _shade(amount: float | None) -> dict[str, str]:
+    if amount is None:
+        return {"class_": "unknown"}
+    return {"class_": "cell", "style": f"--amount:{amount:.3g}"}
+
+
+def _amount(value: float | None, worst: float, best: float) -> float | None:
+    """Return how bad a number is, 0 to 1."""
+    if value is None:
+        return None
+    return 0.0 if best == worst else min(max((best - value) / (best - worst), 0.0), 1.0)
+
+
+def _runs(amounts: Sequence[Sequence[float | None]], cell: float) -> Markup:
+    """Draw many cells: those of a row that are alike as one piece, each colour as one path."""
+    paths: dict[float | None, list[str]] = {}
+    for i, row in enumerate(amounts):
+        shades = [None if one is None else round(_STEPS * one) / _STEPS for one in row]
+        start = 0
+        for j in range(1, len(shades) + 1):
+            if j == len(shades) or shades[j] != shades[start]:
+                piece = f"M{start} {i}h{j - start}v1h{start - j}z"
+                paths.setdefault(shades[start], []).append(piece)
+                start = j
+    drawn = [element("path", d="".join(d), **_shade(shade)) for shade, d in paths.items()]
+    return element("g", *drawn, transform=f"translate({_LEFT:g} {_TOP:g}) scale({cell:.4g})")
 
 
 def bars(*lengths: float) -> Markup:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, cast
 import numpy as np
 
 from attar.auditing.measure import Block, Part
-from attar.auditing.records import from_plain, plain
+from attar.auditing.plain import as_plain, from_plain
 from attar.errors import ArgumentError
 from attar.models import Model
 
@@ -69,7 +69,7 @@ class CostSection:
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
-        return cast(dict[str, Any], plain(self))
+        return cast(dict[str, Any], as_plain(self))
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> CostSection:

@@ -124,7 +124,7 @@ def _of_classes(found: ClassShift) -> Iterator[Headline]:
             Text("images that keep it at every shift", "怎么移动类别都不变的图片"),
         ),
     ):
-        interval = f"{percent(one.low)} – {percent(one.high)}"
+        interval = f"{100 * one.low:.1f} – {100 * one.high:.1f} %"
         more = Text("95 %: {interval}", "95 %：{interval}").format(interval=interval)
         yield Headline(name, one.value, percent(one.value), says, more)
     yield Headline(
@@ -139,7 +139,7 @@ def _of_classes(found: ClassShift) -> Iterator[Headline]:
             "accuracy",
             right.unmoved.value,
             percent(right.unmoved.value),
-            Text("right, unmoved", "不移动时正确"),
+            Text("right as they are", "不移动时正确"),
         )
         yield Headline(
             "accuracy_worst",
@@ -192,7 +192,9 @@ def _position(section: PositionSection) -> Iterator[Headline]:
     if section.layers:
         last = section.layers[-1]
         says = Text("what the last layer tells of position (R²)", "最后一层透露的位置（R²）")
-        yield Headline("position", last.best.r2, f"{last.best.r2:.2f}", says, both(last.name))
+        yield Headline(
+            "position", last.best.r2, f"{last.best.r2:.2f}".replace("-", "−"), says, both(last.name)
+        )
 
 
 _NAMES = {

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 __all__ = ["Estimate", "estimate"]
 
 _Z = 1.959964  # of the normal distribution: 95 % lie within
-_FEW = 30  # images, below which resampling them says too little
+_FEW = 50  # images, below which resampling them holds the true mean too seldom: docs/metrics.md
 _RESAMPLES = 2000
 
 
@@ -39,7 +39,7 @@ def estimate(values: NDArray[Any], seed: int) -> Estimate | None:
 
     Images are drawn independently, the shifts of one image are not: so it is images that are
     resampled (percentile bootstrap, 2000 times). Where each image says yes or no, where they all
-    say the same, and where there are fewer than 30, it is Wilson's interval of so many images:
+    say the same, and where there are fewer than 50, it is Wilson's interval of so many images:
     resampling images that are alike would claim to be certain. No number from 0 to 1 varies more
     than yes and no do, so that this is rather too wide than too narrow.
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, TypeAlias, cast
+from functools import lru_cache
+from typing import Any, ClassVar, Literal, TypeAlias, cast, get_args
 
 import numpy as np
 
 from attar import features
-from attar.auditing.blame import Judged, blame
+from attar.auditing.blame import Judged, blame, known
 from attar.auditing.measure import Array, Block, Part
 from attar.auditing.places import Line, Moved, disguised, is_map, lines_of
-from attar.auditing.records import from_plain, known, plain
+from attar.auditing.plain import as_plain, from_plain
 from attar.errors import ArgumentError
 from attar.models import Model
 from attar.models.layers import ModelLayer
@@ -79,10 +80,13 @@ class LayerLoss:
         What counts: equivariance of a map, invariance of a vector. None of a map of which neither
         says what is lost, and of a map in disguise, as behind `Flatten`.
     added : float or None
-        `error` less the largest error among the layers it takes.
+        `error` less the largest error among the layers it takes. Of a filter or a sum it is the
+        error behind its normalization and activation, whether these are layers of their own or not.
     cause : {"aliasing", "padding", "position", "other", "unknown"} or None
         What most of `added` is due to, where it is more than nothing. Unknown where aliasing and
         padding cannot be told apart.
+    part_of : str or None
+        The filter or sum with which this normalization or activation is counted: `added` is there.
     by_shift : tuple of (float or None)
         `error` for each shift.
     """
@@ -102,6 +106,7 @@ class LayerLoss:
     error: float | None
     added: float | None
     cause: str | None
+    part_of: str | None
     by_shift: tuple[float | None, ...]
 
 
@@ -135,7 +140,7 @@ class LostSection:
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
-        return cast(dict[str, Any], plain(self))
+        return cast(dict[str, Any], as_plain(self))
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> LostSection:
@@ -188,6 +193,10 @@ class Lost:
             raise ArgumentError(
                 f"audit: lost: distances must be different whole numbers of at least 1, got "
                 f"{tuple(distances)!r}"
+            )
+        if mode not in get_args(Mode):
+            raise ArgumentError(
+                f"audit: lost: mode must be one of {', '.join(get_args(Mode))}, got {mode!r}"
             )
         self.distances = tuple(sorted(distances))
         self.mode = mode
@@ -249,7 +258,7 @@ class Lost:
         losses = _losses(layers, sums[:, used], [self.shifts[s] for s in used], size)
         adding = [each for each in losses if each.cause is not None]
         costliest = max(adding, key=lambda each: each.added or 0.0, default=None)
-        causes = dict.fromkeys(("aliasing", "padding", "position", "other"), 0.0)
+        causes = dict.fromkeys(_CAUSES, 0.0)
         for each in adding:
             causes[str(each.cause)] += each.added or 0.0
         return LostSection(
@@ -273,13 +282,20 @@ def _compared(still: Array, moved: Array, lines: tuple[Line, Line] | None, shift
         flat = still.reshape(1, 1, -1), moved.reshape(1, 1, -1)
         found[0] = _by_region(*flat, None)
         return found
-    kept = [slice(*line.kept(by)) for line, by in zip(lines, shift, strict=True)]
-    found[0] = _by_region(still, moved, (kept[0], kept[1]))
-    down, across = (line.moved(by) for line, by in zip(lines, shift, strict=True))
+    kept, (down, across) = _where(lines, shift)
+    found[0] = _by_region(still, moved, kept)
     before = across.before(down.before(still, 0), 1)
     behind = moved[down.start : down.stop, across.start : across.stop]
     found[1] = _by_region(before, behind, (_inside(down), _inside(across)))
     return found
+
+
+@lru_cache(maxsize=4096)  # the same for every image
+def _where(lines: tuple[Line, Line], shift: Shift) -> tuple[Box, tuple[Moved, Moved]]:
+    """Return the clean places of a map that stays, and where one that moves along came from."""
+    (top, left), (dy, dx) = lines, shift
+    kept = slice(*top.kept(dy)), slice(*left.kept(dx))
+    return kept, (top.moved(dy), left.moved(dx))
 
 
 def _inside(moved: Moved) -> slice:

@@ -15,7 +15,7 @@ from attar.auditing.page_shift import shift_part
 from attar.auditing.page_space import space_part
 from attar.auditing.report import AuditReport
 from attar.auditing.thresholds import Check
-from attar.auditing.verdict import mending, verdict
+from attar.auditing.verdict import repairable, verdict
 from attar.auditing.words import Text, joined
 
 __all__ = ["page"]
@@ -134,8 +134,7 @@ def _verdict(report: AuditReport) -> Markup:
 
 
 def _repair(report: AuditReport) -> Markup | None:
-    mend = mending(report)
-    if mend is None or "attar repair" not in mend.en:
+    if not repairable(report):
         return None
     return element("pre", element("code", "attar repair MODEL --pool blur3 -o MENDED"))
 

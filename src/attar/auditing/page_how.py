@@ -59,7 +59,8 @@ def warnings(report: AuditReport) -> list[Text]:
     elif images.seen < _FEW:
         found.append(
             Text(
-                "{seen} images are few: look at the intervals.", "{seen} 张图片很少：请看置信区间。"
+                "{seen} images are few: others may give other numbers.",
+                "{seen} 张图片很少：换一些图片，数值可能不同。",
             ).format(seen=images.seen)
         )
     if images.failed:

@@ -28,7 +28,10 @@ def table_of(caption: Text, head: list[Text], numbers: set[int], rows: list[Mark
     rows : list of Markup
     """
     heads = [
+        # A column of bars has no name: its numbers stand before it.
         element("th", text, scope="col", class_="number" if i in numbers else None)
+        if text.en
+        else element("td")
         for i, text in enumerate(head)
     ]
     table = element(
@@ -152,7 +155,7 @@ def _loss(layer: LayerLoss, most: float, *, worst: bool) -> Markup:
 
 def _number(value: float | None, *, sign: bool = False) -> Markup:
     text = "–" if value is None else f"{value:+.3f}" if sign else f"{value:.3f}"
-    return element("td", text, class_="number")
+    return element("td", text.replace("-", "−"), class_="number")
 
 
 # ------------------------------------------------------------------------ cost

@@ -315,7 +315,7 @@ def _protocol(one: ProtocolShift) -> Markup:
     interval: Child = None
     if found is not None:
         interval = element(
-            "small", f"95 %: {percent(found.low)} – {percent(found.high)}", class_="below"
+            "small", f"95 %: {100 * found.low:.1f} – {100 * found.high:.1f} %", class_="below"
         )
     return element(
         "tr",

@@ -65,15 +65,19 @@ def space_part(_report: AuditReport, section: SpaceSection) -> list[Child]:
 
 
 def _layer(layer: LayerSpace) -> Markup:
-    kinds = (layer.dead, layer.nearly_dead, layer.always_on, layer.constant, layer.duplicates)
+    # Where values are of both signs, 0 is a number like others, and "always on" says nothing.
+    always = len(layer.always_on) if layer.rectified else None
+    amounts = (
+        *(len(layer.dead), len(layer.nearly_dead), always),
+        *(len(layer.constant), len(layer.duplicates)),
+    )
     cells = [
-        # Where values are of both signs, 0 is a number like others, and "always on" says nothing.
         element(
             "td",
-            "–" if found is layer.always_on and not layer.rectified else count(len(found)),
-            class_="number some" if found else "number",
+            "–" if amount is None else count(amount),
+            class_="number some" if amount else "number",
         )
-        for found in kinds
+        for amount in amounts
     ]
     return element(
         "tr",

@@ -11,9 +11,12 @@ from numpy.typing import NDArray
 
 from attar.images import resize_image
 
-__all__ = ["thumbnail"]
+__all__ = ["PREFIX", "thumbnail"]
 
 Array: TypeAlias = NDArray[Any]
+
+PREFIX = "data:image/jpeg;base64,"
+"""How thumbnails begin."""
 
 _SIDE = 128  # pixels of the longer side
 _QUALITY = 82
@@ -45,4 +48,4 @@ def thumbnail(image: Array) -> str:
     Image.fromarray(pixels[:, :, 0] if channels != 3 else pixels).save(
         file, format="JPEG", quality=_QUALITY, subsampling=0
     )
-    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode("ascii")
+    return PREFIX + base64.b64encode(file.getvalue()).decode("ascii")

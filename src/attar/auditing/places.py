@@ -47,7 +47,9 @@ class Line(NamedTuple):
         A layer tells size and stride of its fields, not where they begin. Padding is the same on
         both sides, or as TensorFlow's "same" has it, and windows that would reach over the end are
         left out. Each of these moves the middle of the map by at most (stride − 1) / 2 pixels
-        against the middle of the image, over all layers together: so much is not known.
+        against the middle of the image, over all layers together: so much is not known. What is
+        not counted: windows of an even size that are padded and have no stride, which nearly no
+        model has.
         """
         slack = self.size - (self.places - 1) * self.stride - (self.field or self.size)
         unknown = max(self.stride - 1, 0)

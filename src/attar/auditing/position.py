@@ -11,9 +11,9 @@ import numpy as np
 from attar import features
 from attar.auditing.measure import Array, Block, Part
 from attar.auditing.places import disguised, is_map
+from attar.auditing.plain import as_plain, from_plain
 from attar.auditing.probes import cosine_sums, held_out, read
-from attar.auditing.records import from_plain, plain
-from attar.errors import ArgumentError
+from attar.errors import ArgumentError, ShapeError
 from attar.models import Model
 from attar.models.layers import ModelLayer
 
@@ -117,7 +117,7 @@ class PositionSection:
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
-        return cast(dict[str, Any], plain(self))
+        return cast(dict[str, Any], as_plain(self))
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> PositionSection:
@@ -327,7 +327,13 @@ def _diameter(size: tuple[int, int]) -> int:
 
 def _free(size: tuple[int, int]) -> Array:
     """Return at how many places a disc fits, down and across."""
-    return np.array(size) - _diameter(size) + 1
+    free = np.array(size) - _diameter(size) + 1
+    if min(free) < 2:
+        raise ShapeError(
+            f"audit: position: images must be at least 4 × 4 pixels, got {size[0]} × {size[1]}: "
+            "there is no place to tell from another"
+        )
+    return free
 
 
 def _drawn(image: Array, places: Array) -> Array:

@@ -98,7 +98,7 @@ class Change(NamedTuple):
     cosine : ndarray of float32, (n,)
         Cosine of the angle between them, -1 to 1. NaN where an answer is no number.
     relative : ndarray of float32, (n,)
-        Length of their difference by the length of the longer, 0 to 2.
+        Length of their difference by the root mean square of their lengths, 0 to 2.
     """
 
     cosine: Array
@@ -114,18 +114,19 @@ def changes(before: Array, behind: Array) -> Change:
 
     Examples
     --------
-    >>> changes(np.array([[3.0, 4.0], [0.0, 0.0]]), np.array([[3.0, 0.0], [0.0, 0.0]]))
-    Change(cosine=array([0.6, 1. ], dtype=float32), relative=array([0.8, 0. ], dtype=float32))
+    >>> found = changes(np.array([[3.0, 4.0], [0.0, 0.0]]), np.array([[4.0, 3.0], [0.0, 0.0]]))
+    >>> found.cosine, found.relative.round(4)
+    (array([0.96, 1.  ], dtype=float32), array([0.2828, 0.    ], dtype=float32))
     """
     before, behind = before.astype(np.float64), behind.astype(np.float64)
     lengths = np.linalg.norm(before, axis=1), np.linalg.norm(behind, axis=1)
-    product, longer = lengths[0] * lengths[1], np.maximum(*lengths)
+    product, mean = lengths[0] * lengths[1], np.sqrt((lengths[0] ** 2 + lengths[1] ** 2) / 2)
     with np.errstate(invalid="ignore", divide="ignore"):
         cosine = np.clip((before * behind).sum(axis=1) / product, -1, 1)
-        relative = np.linalg.norm(behind - before, axis=1) / longer
+        relative = np.linalg.norm(behind - before, axis=1) / mean
     # Where nothing is active there is no angle: nothing is like nothing, and unlike all else.
-    cosine = np.where(product == 0, longer == 0, cosine)
-    relative = np.where(longer == 0, 0, relative)
+    cosine = np.where(product == 0, mean == 0, cosine)
+    relative = np.where(mean == 0, 0, relative)
     return Change(cosine.astype(np.float32), relative.astype(np.float32))
 
 

@@ -13,8 +13,9 @@ from typing import Any, Literal, Self, TypeAlias
 from attar.auditing.headlines import headlines
 from attar.auditing.measure import Section
 from attar.auditing.measures import SECTIONS
+from attar.auditing.pictures import PREFIX
 from attar.auditing.thresholds import Check
-from attar.errors import ArgumentError, ModelError
+from attar.errors import ArgumentError
 from attar.files import atomic_path
 
 __all__ = ["AuditReport", "HowMeasured", "ImagesSeen", "ModelSeen"]
@@ -283,7 +284,7 @@ class AuditReport:
                 HowMeasured(**values["how"]),
                 {name: SECTIONS[name].from_dict(one) for name, one in values["sections"].items()},
                 tuple(Check.from_dict(check) for check in values["checks"]),
-                {int(at): uri for at, uri in values["thumbnails"].items()},
+                {int(at): _picture(uri) for at, uri in values["thumbnails"].items()},
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ArgumentError(
@@ -328,12 +329,20 @@ class AuditReport:
 
         Raises
         ------
-        ArgumentError, ModelError (both ValueError)
+        ArgumentError (a ValueError)
+            There is no such file, or it is another document.
         """
         try:
             values = json.loads(Path(path).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise ModelError(
+            raise ArgumentError(
                 f"AuditReport.load: cannot read {os.fspath(path)!r}: {error}"
             ) from None
         return cls.from_dict(values)
+
+
+def _picture(uri: str) -> str:
+    """Return a picture that a document holds: nothing that a page would fetch from elsewhere."""
+    if not uri.startswith(PREFIX):
+        raise ValueError(f"a thumbnail begins with {uri[:30]!r}, and not with {PREFIX!r}")
+    return uri

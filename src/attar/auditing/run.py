@@ -6,7 +6,7 @@ import contextlib
 import os
 import platform
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from typing import Any
@@ -49,7 +49,7 @@ def audit(
     *,
     labels: Any = None,
     measures: Iterable[str | Measure] = NAMES,
-    shifts: Any = None,
+    shifts: Sequence[str] | None = None,
     seed: int = 0,
     max_images: int | None = None,
     resume: str | os.PathLike[str] | None = None,
@@ -73,8 +73,10 @@ def audit(
         folders say them, one for each class. False for none.
     measures : iterable of names or Measure, optional
         "shift", "lost", "space", "position", "cost"; all by default.
-    shifts : optional
-        What the measure "shift" does; see `attar.auditing.measures`.
+    shifts : sequence of str, optional
+        Ways to move images: "crop", "zero", "reflect", "circular", "linear", "fourier", and as
+        papers do, "zhang2019", "aps", "lps". All but those of papers by default.
+        `attar.auditing.Shift` has more settings, and can be given among `measures`.
     seed : int, default 0
         Of everything that is left to chance.
     max_images : int, optional

@@ -116,7 +116,7 @@ class OutputShift:
     cosine_mean, cosine_least : float
         Of the answer with that to the unmoved image, -1 to 1.
     relative_mean, relative_largest : float
-        Length of the difference by the longer of both, 0 to 2.
+        Length of the difference by the root mean square of both lengths, 0 to 2.
     cosine_map, relative_map : Table
         For each shift, mean over images.
     """

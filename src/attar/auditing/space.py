@@ -11,7 +11,7 @@ import numpy as np
 from attar.auditing.measure import Array, Block, Part
 from attar.auditing.moments import WIDE, Moments, signs
 from attar.auditing.places import independent_places, is_map
-from attar.auditing.records import from_plain, plain
+from attar.auditing.plain import as_plain, from_plain
 from attar.errors import ArgumentError
 from attar.models import Model
 from attar.models.layers import ModelLayer
@@ -134,7 +134,7 @@ class SpaceSection:
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
-        return cast(dict[str, Any], plain(self))
+        return cast(dict[str, Any], as_plain(self))
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> SpaceSection:

@@ -12,7 +12,7 @@ from attar.auditing.words import Text, both
 if TYPE_CHECKING:
     from attar.auditing.report import AuditReport
 
-__all__ = ["CAUSES", "mending", "verdict"]
+__all__ = ["CAUSES", "mending", "repairable", "verdict"]
 
 # Fractions of moved images that keep their class, and how that is called. There is no agreed scale;
 # docs/audit.md says how to read them.
@@ -37,7 +37,10 @@ CAUSES = {
     "aliasing": Text("aliasing by its stride", "步幅造成的混叠"),
     "padding": Text("padding at the border", "边界的填充"),
     "position": Text("reading positions out of the map", "从特征图里读取位置"),
-    "other": Text("no single habit of it", "没有单一的原因"),
+    "other": Text("neither stride nor padding", "既不是步幅也不是填充"),
+    "unknown": Text(
+        "stride or padding, which cannot be told apart here", "步幅或填充，这里无法区分"
+    ),
 }
 """What layers lose invariance by."""
 
@@ -49,8 +52,7 @@ def verdict(report: AuditReport) -> list[Text]:
         found += _how_invariant(report.shift)
     if isinstance(report.lost, LostSection):
         found.append(_where_lost(report.lost))
-    mend = mending(report)
-    return [*found, mend] if mend is not None else found
+    return [*found, *mending(report)]
 
 
 def _how_invariant(section: ShiftSection) -> list[Text]:
@@ -122,15 +124,33 @@ def _where_lost(section: LostSection) -> Text:
     ).format(name=layer.name, kind=layer.kind, cause=CAUSES[str(layer.cause)])
 
 
-def mending(report: AuditReport) -> Text | None:
-    """Return what would mend it; None where nothing is known to be amiss."""
+def mending(report: AuditReport) -> list[Text]:
+    """Return what would mend it, sentence by sentence; nothing where nothing is amiss."""
     section = report.lost
-    if not isinstance(section, LostSection) or section.costliest is None:
-        return None
+    if not isinstance(section, LostSection):
+        return []
+    whole = sum(section.causes.values())
+    if not whole:
+        return []
     cause = max(section.causes, key=lambda name: section.causes[name])
-    return _MENDING.get(cause)
+    found = [_MENDING[cause]] if cause in _MENDING else []
+    share = section.causes["aliasing"] / whole
+    if cause != "aliasing" and share >= _WORTH_REPAIR:
+        found.append(_ALSO_ALIASING.format(share=percent(share)))
+    return found
 
 
+def repairable(report: AuditReport) -> bool:
+    """Whether other pools would mend some of it: whether `mending` speaks of `attar repair`."""
+    return any("attar repair" in sentence.en for sentence in mending(report))
+
+
+_WORTH_REPAIR = 0.1  # of what all layers add
+_ALSO_ALIASING = Text(
+    "Strides alias as well, {share} of what all layers add; blurring would mend that: attar "
+    "repair.",
+    "步幅也造成混叠，占各层增加的误差的 {share}；先模糊就能改善这一部分：attar repair。",
+)
 _MENDING = {
     "aliasing": Text(
         "Blurring before it takes every second place would mend that: attar repair.",

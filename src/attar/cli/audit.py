@@ -18,7 +18,6 @@ from attar.tables import count
 if TYPE_CHECKING:
     from attar.auditing import AuditReport
     from attar.auditing.measure import Measure
-    from attar.models import Model
 
 __all__ = ["EPILOGUE", "audit"]
 
@@ -36,7 +35,7 @@ _MEASURES = Group("What to measure", sort_key=1)
 _PREPARE = Group("What the model sees", sort_key=2)
 _LIMITS = Group("Limits", sort_key=4)
 
-Progress = Callable[[int, int], None]
+Tell = Callable[[int, int], None]
 
 
 def audit(
@@ -148,10 +147,11 @@ def audit(
     from attar.auditing.checkpoint import clear
     from attar.auditing.headlines import known_names
     from attar.auditing.thresholds import checked, limits
+    from attar.models import open_model
 
     checks = limits(fail_under, fail_over, known_names())
     asked = _measures(chosen, _names(shifts), reach, seed)
-    opened = _open(
+    opened = open_model(
         model,
         trust=trust_model,
         size=None if size is None else counts("--size", size),
@@ -188,7 +188,7 @@ def audit(
             return INTERRUPTED
         report = stop.report
     report = report.with_checks(checked(checks, report.numbers))
-    report.save(target, **({} if target.suffix == ".json" else {"language": lang}))
+    report.save(target, language=lang)
     if not interrupted and resume is None:
         clear(folder)
     _tell(report, target, as_json)
@@ -255,17 +255,11 @@ def _measures(
     return [Shift(seed=seed, **settings) if one == "shift" else one for one in asked]
 
 
-def _open(path: str, **options: Any) -> "Model":
-    from attar.models import open_model
-
-    return open_model(path, **options)
-
-
 # ------------------------------------------------------------------------ how far it is
 
 
 @contextlib.contextmanager
-def _progress() -> Iterator[Progress]:
+def _progress() -> Iterator[Tell]:
     """Show how far the audit is: a bar on a terminal, else a line now and then."""
     if not sys.stderr.isatty():
         yield _Lines().tell
