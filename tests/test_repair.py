@@ -1,6 +1,9 @@
 """`attar.repair` and `attar repair`: attar's own models, what a repair bought, the shell."""
 
 import json
+import runpy
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +16,8 @@ from attar.errors import ArgumentError, DTypeError, ImageError, ShapeError
 from attar.features import shift
 from attar.repairing import Replacement
 from tests.repair_cases import condensed, dense_convolution, maxima, numbers, repaired_pool
+
+EXAMPLE = Path(__file__).parent.parent / "examples" / "finetune_repaired.py"
 
 # ------------------------------------------------------------------ attar's own models
 
@@ -247,3 +252,26 @@ def test_the_shell_says_what_is_wrong_and_writes_nothing(files, shell, arguments
     assert (status, out) == (2, "")
     assert said in err
     assert {path.name for path in files.iterdir()} == before
+
+
+# ------------------------------------------------------------------ the example
+
+
+def test_the_example_trains_repairs_and_audits(monkeypatch, capsys):
+    pytest.importorskip("mlxtend")
+    example = runpy.run_path(str(EXAMPLE), run_name="example")
+    settings = example["one_round"].__globals__
+    monkeypatch.setitem(settings, "EPOCHS", 2)
+    monkeypatch.setitem(settings, "MORE_EPOCHS", 1)
+    threads = torch.get_num_threads()
+    monkeypatch.setattr(sys, "argv", ["finetune_repaired.py", "--count", "20"])
+    try:
+        example["main"]()
+    finally:
+        torch.set_num_threads(threads)
+    out = capsys.readouterr().out
+    assert "3 of 3 strides replaced" in out
+    rows = {line[:22].strip(): line[22:].split() for line in out.splitlines()}
+    for name in ("trained", "trained on as long", "repaired", "repaired, fine-tuned"):
+        assert len(rows[name]) == 3
+    assert float(rows["repaired, fine-tuned"][0].rstrip("%")) > 60
