@@ -265,3 +265,16 @@ print(model.predict(np.zeros((2, 16, 16, 3), np.float32)).shape)
 """
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert run.stdout.strip() == "(2, 5)", run.stderr
+
+
+def test_a_sequential_model_is_measured_as_the_functional_one_that_it_becomes():
+    model = keras.Sequential(
+        [
+            keras.Input((16, 16, 1)), layers.Conv2D(4, 3, 2, activation="relu"),
+            layers.MaxPooling2D(), layers.Flatten(), layers.Dense(3, activation="softmax"),
+        ]
+    )  # fmt: skip
+    images = np.random.default_rng(0).random((4, 16, 16, 1), np.float32)
+    repaired = attar.repair(model, images=images, labels=[0, 1, 2, 0], modes=("zero",), reach=1)
+    answers = keras.ops.convert_to_numpy(repaired.model(images)).argmax(1)
+    assert repaired.bought.after.accuracy == np.mean(answers == [0, 1, 2, 0])
