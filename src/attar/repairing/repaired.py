@@ -174,7 +174,8 @@ def _bought_table(bought: Bought) -> str:
     if bought.agreement is not None:
         rows.append(("same class", "", f"{bought.agreement:.1%}"))
     reach = max((int(max(mode.offsets)) for mode in before.shift.modes), default=0)
-    said = f"{bought.images} images, every shift up to {reach} pixels, 95 % intervals"
+    pixels = "pixel" if reach == 1 else "pixels"
+    said = f"{bought.images} images, every shift up to {reach} {pixels}, 95 % intervals"
     return f"{table(('', 'before', 'after'), rows, right=(1, 2))}\n{said}"
 
 
