@@ -24,6 +24,7 @@ from tests.repair_cases import (
     pads_of,
     repaired_pool,
 )
+from tests.vgg16 import vgg16_keras
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
@@ -278,3 +279,21 @@ def test_a_sequential_model_is_measured_as_the_functional_one_that_it_becomes():
     repaired = attar.repair(model, images=images, labels=[0, 1, 2, 0], modes=("zero",), reach=1)
     answers = keras.ops.convert_to_numpy(repaired.model(images)).argmax(1)
     assert repaired.bought.after.accuracy == np.mean(answers == [0, 1, 2, 0])
+
+
+def test_the_real_vgg16_base_repaired_by_three_rooms_gives_the_same_maps(tmp_path):
+    model = vgg16_keras()
+    own = attar.Sequential.from_keras(model)
+    own.to_onnx(tmp_path / "base.onnx")
+    images = np.random.default_rng(0).random((1, 64, 96, 3), np.float32) * 255 - 110
+    wanted = attar.repair(own, "blur3").model(images)
+    assert wanted.shape == own(images).shape == (1, 2, 3, 512)
+    assert not np.allclose(wanted, own(images), rtol=0.1)
+    tolerance = 1e-4 * np.abs(wanted).max()
+    for source in (model, tmp_path / "base.onnx"):
+        repaired = attar.repair(source, "blur3")
+        assert [each.now for each in repaired.replaced if not each.now.endswith("blur3 / 2")] == []
+        assert len(repaired.replaced) == 5
+        opened = attar.open_model(repaired.model, size=(64, 96), preparation="unit")
+        last = opened.layers[-1].name
+        np.testing.assert_allclose(opened.run(images, last)[last], wanted, atol=tolerance)
