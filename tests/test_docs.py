@@ -20,7 +20,16 @@ README, README_ZH = ROOT / "README.md", ROOT / "README.zh-CN.md"
 WITH_CODE = [README, README_ZH] + [
     ROOT / "docs" / f"{name}.md"
     for name in (
-        *("conventions", "models", "interchange", "open-model", "audit", "torch", "keras"),
+        *(
+            "conventions",
+            "models",
+            "interchange",
+            "open-model",
+            "audit",
+            "repair",
+            "torch",
+            "keras",
+        ),
         "explorer",
     )
 ]

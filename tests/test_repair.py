@@ -1,6 +1,9 @@
 """`attar.repair` and `attar repair`: attar's own models, what a repair bought, the shell."""
 
 import json
+import runpy
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +16,8 @@ from attar.errors import ArgumentError, DTypeError, ImageError, ShapeError
 from attar.features import shift
 from attar.repairing import Replacement
 from tests.repair_cases import condensed, dense_convolution, maxima, numbers, repaired_pool
+
+EXAMPLE = Path(__file__).parent.parent / "examples" / "finetune_repaired.py"
 
 # ------------------------------------------------------------------ attar's own models
 
@@ -78,13 +83,19 @@ def net():
     ).eval()
 
 
+def classes_by(module, images):
+    """The classes of pictures that are prepared as the model is told to."""
+    prepared = torch.from_numpy((images * 2 - 0.5) / 0.4).permute(0, 3, 1, 2)
+    with torch.no_grad():
+        return module(prepared).argmax(1).numpy()
+
+
 def test_numbers_before_and_after_are_those_of_plain_code(net):
     images = np.random.default_rng(0).random((12, 16, 16, 1), np.float32)
-    with torch.no_grad():
-        labels = net(torch.from_numpy(images).permute(0, 3, 1, 2)).argmax(1).numpy()
+    labels = classes_by(net, images)
     labels[:3] = (labels[:3] + 1) % 3  # so that some are wrong
     done = []
-    model = attar.open_model(net, size=16, preparation="unit", output_kind="logits")
+    model = attar.open_model(net, size=16, scale=2, mean=0.5, std=0.4, output_kind="logits")
     repaired = attar.repair(
         model, "blur3", images=images, labels=labels, modes=("zero", "circular"), reach=1,
         progress=lambda count, total: done.append((count, total)),
@@ -93,27 +104,20 @@ def test_numbers_before_and_after_are_those_of_plain_code(net):
     assert done[-1][0] == done[-1][1]
     assert bought.images == 12
     for module, measured in ((net, bought.before), (repaired.model, bought.after)):
-
-        def classes(images, module=module):
-            with torch.no_grad():
-                given = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2)
-                return module(given).argmax(1).numpy()
-
-        unmoved = classes(images)
+        unmoved = classes_by(module, images)
         assert measured.accuracy == pytest.approx((unmoved == labels).mean())
         for mode, found in zip(("zero", "circular"), measured.shift.modes, strict=True):
             same = [
-                classes(np.stack([shift(image, dy, dx, mode=mode) for image in images])) == unmoved
+                classes_by(module, np.stack([shift(image, dy, dx, mode=mode) for image in images]))
+                == unmoved
                 for dy in (-1, 0, 1) for dx in (-1, 0, 1) if (dy, dx) != (0, 0)
             ]  # fmt: skip
             assert found.mode == mode
             assert found.classes.consistency.value == pytest.approx(np.mean(same))
         assert measured.latency_ms > 0
     assert bought.before.accuracy == 0.75
-    with torch.no_grad():
-        given = torch.from_numpy(images).permute(0, 3, 1, 2)
-        agree = (net(given).argmax(1) == repaired.model(given).argmax(1)).float().mean()
-    assert bought.agreement == pytest.approx(float(agree))
+    agree = classes_by(net, images) == classes_by(repaired.model, images)
+    assert bought.agreement == pytest.approx(agree.mean())
     text = str(repaired)
     assert "blur3: 2 of 2 strides replaced" in text
     for line in ("accuracy", "consistency, zero", "consistency, circular", "latency", "same class"):
@@ -223,6 +227,7 @@ def test_the_shell_measures(files, shell):
     assert (status, err) == (0, "")
     document = json.loads(out)
     assert (document["pool"], document["border"]) == ("polyphase", "circular")
+    assert (document["model"], document["output"]) == ("net.onnx", "steady.onnx")
     assert document["bought"]["images"] == 6
     assert document["bought"]["after"]["accuracy"] is not None
     assert (files / "steady.onnx").exists()
@@ -247,3 +252,26 @@ def test_the_shell_says_what_is_wrong_and_writes_nothing(files, shell, arguments
     assert (status, out) == (2, "")
     assert said in err
     assert {path.name for path in files.iterdir()} == before
+
+
+# ------------------------------------------------------------------ the example
+
+
+def test_the_example_trains_repairs_and_audits(monkeypatch, capsys):
+    pytest.importorskip("mlxtend")
+    example = runpy.run_path(str(EXAMPLE), run_name="example")
+    settings = example["one_round"].__globals__
+    monkeypatch.setitem(settings, "EPOCHS", 2)
+    monkeypatch.setitem(settings, "MORE_EPOCHS", 1)
+    threads = torch.get_num_threads()
+    monkeypatch.setattr(sys, "argv", ["finetune_repaired.py", "--count", "20"])
+    try:
+        example["main"]()
+    finally:
+        torch.set_num_threads(threads)
+    out = capsys.readouterr().out
+    assert "3 of 3 strides replaced" in out
+    rows = {line[:22].strip(): line[22:].split() for line in out.splitlines()}
+    for name in ("trained", "trained on as long", "repaired", "repaired, fine-tuned"):
+        assert len(rows[name]) == 3
+    assert float(rows["repaired, fine-tuned"][0].rstrip("%")) > 60

@@ -1,6 +1,8 @@
 """Keras models whose strides are replaced: the numbers, the shapes, and what stays."""
 
 import os
+import subprocess
+import sys
 
 os.environ.setdefault("KERAS_BACKEND", "torch")  # before Keras is imported
 
@@ -22,6 +24,7 @@ from tests.repair_cases import (
     pads_of,
     repaired_pool,
 )
+from tests.vgg16 import vgg16_keras
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
@@ -252,3 +255,45 @@ def test_models_that_are_written_as_classes():
     model(numbers((1, 8, 8, 3)))
     with pytest.raises(ModelError, match=r"repair: the model 'written' is written as a class"):
         attar.repair(model, "blur3")
+
+
+def test_a_repaired_file_is_opened_by_a_program_that_never_heard_of_it(tmp_path):
+    attar.repair(block(), "polyphase").save(tmp_path / "block.keras")
+    code = f"""
+import attar, numpy as np
+model = attar.open_model({str(tmp_path / "block.keras")!r})
+print(model.predict(np.zeros((2, 16, 16, 3), np.float32)).shape)
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert run.stdout.strip() == "(2, 5)", run.stderr
+
+
+def test_a_sequential_model_is_measured_as_the_functional_one_that_it_becomes():
+    model = keras.Sequential(
+        [
+            keras.Input((16, 16, 1)), layers.Conv2D(4, 3, 2, activation="relu"),
+            layers.MaxPooling2D(), layers.Flatten(), layers.Dense(3, activation="softmax"),
+        ]
+    )  # fmt: skip
+    images = np.random.default_rng(0).random((4, 16, 16, 1), np.float32)
+    repaired = attar.repair(model, images=images, labels=[0, 1, 2, 0], modes=("zero",), reach=1)
+    answers = keras.ops.convert_to_numpy(repaired.model(images)).argmax(1)
+    assert repaired.bought.after.accuracy == np.mean(answers == [0, 1, 2, 0])
+
+
+def test_the_real_vgg16_base_repaired_by_three_rooms_gives_the_same_maps(tmp_path):
+    model = vgg16_keras()
+    own = attar.Sequential.from_keras(model)
+    own.to_onnx(tmp_path / "base.onnx")
+    images = np.random.default_rng(0).random((1, 64, 96, 3), np.float32) * 255 - 110
+    wanted = attar.repair(own, "blur3").model(images)
+    assert wanted.shape == own(images).shape == (1, 2, 3, 512)
+    assert not np.allclose(wanted, own(images), rtol=0.1)
+    tolerance = 1e-4 * np.abs(wanted).max()
+    for source in (model, tmp_path / "base.onnx"):
+        repaired = attar.repair(source, "blur3")
+        assert [each.now for each in repaired.replaced if not each.now.endswith("blur3 / 2")] == []
+        assert len(repaired.replaced) == 5
+        opened = attar.open_model(repaired.model, size=(64, 96), preparation="unit")
+        last = opened.layers[-1].name
+        np.testing.assert_allclose(opened.run(images, last)[last], wanted, atol=tolerance)

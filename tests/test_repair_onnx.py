@@ -326,6 +326,39 @@ def test_what_stays_is_listed_with_the_reason(name):
     assert repaired.advice == "Nothing was replaced: the model computes what it did."
 
 
+def test_slices_that_leave_places_out_stay_and_so_does_what_meets_them():
+    numbers_of = {str(k): np.array([k, k], np.int64) for k in (0, 2)}
+    numbers_of |= {"ends": np.array([2**31] * 2, np.int64), "axes": np.array([2, 3], np.int64)}
+    nodes = [
+        node("Slice", ["x", "0", "ends", "axes", "2"], "half"),
+        node("MaxPool", ["x"], "small", kernel_shape=(2, 2), strides=(2, 2)),
+        node("Add", ["half", "small"], "y"),
+    ]
+    model = model_of(nodes, (None, 3, 8, 8), numbers_of)
+    one, other = attar.repair(model, "polyphase").replaced
+    assert (one.was, other.was) == ("Slice / 2", "MaxPool 2 / 2")
+    assert "leaves places out as a slice" in one.why
+    assert other.why == "stays: the half is on the same grid and stays as it is"
+    assert attar.repair(model, "blur3").replaced[1].now
+
+
+def test_whole_numbers_and_half_precision():
+    pool = node("MaxPool", ["x"], "y", kernel_shape=(2, 2), strides=(2, 2))
+    for kind, dtype in ((onnx.TensorProto.UINT8, np.uint8), (onnx.TensorProto.FLOAT16, np.float16)):
+        model = model_of([pool])
+        for value in (*model.graph.input, *model.graph.output):
+            value.type.tensor_type.elem_type = kind
+        x = np.random.default_rng(0).integers(0, 9, (2, 3, 8, 9)).astype(dtype)
+        repaired = attar.repair(model, "blur3")
+        if dtype == np.uint8:
+            assert repaired.replaced[0].why == "stays: its numbers are whole, and have no means"
+            repaired = attar.repair(model, "polyphase")
+        after = run(repaired.model, x)[0]
+        assert after.dtype == dtype
+        wanted = repaired_pool(x, (2, 2), (2, 2), [0] * 4, False, repaired.pool)
+        np.testing.assert_allclose(after, wanted, atol=0.01)
+
+
 def test_one_and_three_axes_stay():
     conv = helper.make_node("Conv", ["wide", "kernel"], ["y"], name="the y", strides=(2,))
     nodes = [node("Squeeze", ["x", "two"], "wide"), conv]

@@ -228,12 +228,18 @@ class Several(nn.Module):
         return x[0] if getattr(self.layers[-1], "return_indices", False) else x
 
 
+class Half(nn.Module):
+    def forward(self, x):
+        return x[:, :, ::2, ::2]
+
+
 LEFT = {
     "dilated": (nn.MaxPool2d(2, 2, dilation=2), "it is dilated"),
     "places": (nn.MaxPool2d(2, return_indices=True), "the places of its maxima are asked for"),
     "counted": (nn.AvgPool2d(3, 2, 1, ceil_mode=True),
                 "it counts padding, and where it rounds up the padding is not known"),
-    "norm": (nn.LPPool2d(2, 2), "no norm is among what is replaced"),
+    "norm": (nn.LPPool2d(2, 2), "a norm is not among what is replaced"),
+    "slice": (Half(), "it leaves places out as a slice, which is not among what is replaced"),
 }  # fmt: skip
 
 
@@ -289,6 +295,13 @@ def test_modules_that_cannot_be_traced():
         attar.repair(Decides(), "blur3")
     with pytest.raises(DTypeError, match=r"repair: model must be a path, .* got builtins.int"):
         attar.repair(3, "blur3")
+
+
+@pytest.mark.filterwarnings("ignore:`isinstance:FutureWarning")
+def test_exported_programs():
+    program = torch.export.export(nn.Sequential(nn.MaxPool2d(2)), (torch.zeros(1, 1, 8, 8),))
+    with pytest.raises(ModelError, match="the module is an exported program"):
+        attar.repair(program.module(), "blur3")
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")

@@ -1,6 +1,7 @@
 """``attar repair``: a trained model whose strides leave nothing out unseen."""
 
 import contextlib
+import json
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -134,7 +135,11 @@ def repair(
             progress=advance,
         )
     repaired.save(target)
-    print(repaired.to_json() if as_json else f"{repaired}\n→ {target}")
+    if as_json:
+        document = {"model": model, "output": str(target), **repaired.as_dict()}
+        print(json.dumps(document, indent=2, allow_nan=False))
+    else:
+        print(f"{repaired}\n→ {target}")
     return DONE
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import os
 import re
@@ -94,6 +95,7 @@ def _check(file: Path, trust: bool) -> None:
         config = read_entry(OPERATION, archive, "config.json", STRUCTURE_BYTES)
         weights = read_entry(OPERATION, archive, "model.weights.h5", FILE_BYTES)
     document = parse_json(OPERATION, "config.json", config)
+    _register_own(document)
     if not trust:
         _check_classes(document)
     with hdf5_errors(OPERATION), h5py.File(io.BytesIO(weights), "r") as groups:
@@ -137,6 +139,18 @@ def _entries(document: Any) -> Iterator[dict[str, Any]]:
                 if count > _CLASSES:
                     raise ModelError(f"{OPERATION}: config.json names more than {_CLASSES} classes")
                 yield value
+
+
+_OWN = {"attar>": "attar.keras", "attar.repairing>": "attar.repairing.keras_layers"}
+
+
+def _register_own(document: dict[str, Any]) -> None:
+    """Let Keras know the layers of attar that a file has: those of repaired models among them."""
+    names = {str(entry.get("registered_name")) for entry in _entries(document)}
+    for beginning, module in _OWN.items():
+        if any(name.startswith(beginning) for name in names):
+            # By its name, since it stands above this room: it is data about a file, not a need.
+            importlib.import_module(module)
 
 
 def _is_registered(name: Any) -> bool:

@@ -171,7 +171,8 @@ def _opened_alike(model: Model, rewritten: Any) -> Model:
         size=None if height is None or width is None else (height, width),
         layout=model.input.layout if model.framework == "onnx" else None,
         preparation=model.preparation,
-        output=model.output,
+        # By its place: what outputs are called depends on how a model of Keras is written.
+        output=None if model.output is None else model.outputs.index(model.output),
         output_kind=model.output_kind if model.output is not None else None,
         name=f"{model.name}, repaired",
     )

@@ -34,6 +34,7 @@ _ROLES: dict[str, Role] = {
     ),
 }  # fmt: skip
 _POOLS = ("AveragePool", "MaxPool")
+_FLOATS = (1, 10, 11, 16)  # TensorProto.DataType
 _STRIDED = {"Conv", "ConvInteger", "LpPool", "QLinearConv", *_POOLS}
 
 
@@ -93,7 +94,9 @@ class Graph:
 
     def text(self, node: onnx.NodeProto) -> str:
         """Name a node with its window and stride."""
-        return window_text(node.op_type, self.window(node), self.strides(node))
+        is_slice = node.op_type == "Slice"
+        strides = self._steps_of_slice(node) if is_slice else self.strides(node)
+        return window_text(node.op_type, self.window(node), strides)
 
     def dense_text(self, node: onnx.NodeProto, kind: Kind) -> str:
         """Name a node without its stride; empty where nothing of it is left."""
@@ -148,21 +151,26 @@ class Graph:
                 left=self._why_left(node, kind),
                 answers=answers,
             )
+        if node.op_type == "Slice" and (steps := self._steps_of_slice(node)) != (1, 1):
+            left = "it leaves places out as a slice, which is not among what is replaced"
+            return Step(name, node.op_type, taken, "stride", steps, left=left, answers=answers)
         role = _ROLES.get(node.op_type, "keep")
-        if node.op_type == "Slice" and self._skips_places(node):
-            role = "regrid"
         return Step(name, node.op_type, taken, role, answers=answers)
 
     def _is_pixelwise(self, node: onnx.NodeProto) -> bool:
         # SAME adds no padding to a window of one.
         return {*self.window(node)} == {1} and not any(self.attribute(node, "pads", ()))
 
-    def _skips_places(self, node: onnx.NodeProto) -> bool:
-        """Whether a slice has a stride, as far as is known."""
-        if len(node.input) < 5 or not node.input[4]:
-            return False
-        steps = self._numbers(node.input[4])
-        return steps is None or any(abs(step) != 1 for step in steps)
+    def _steps_of_slice(self, node: onnx.NodeProto) -> tuple[int, int]:
+        """Return the strides along height and width; 1 where they are not known."""
+        axes, steps = (
+            self._numbers(node.input[i]) if len(node.input) > i and node.input[i] else None
+            for i in (3, 4)
+        )
+        if steps is None or len(self.shape(node.input[0])) != 4:
+            return 1, 1
+        by_axis = dict(zip((axis % 4 for axis in axes or range(4)), steps, strict=False))
+        return abs(by_axis.get(2, 1)), abs(by_axis.get(3, 1))
 
     def _numbers(self, tensor: str) -> Any:
         from onnx import numpy_helper
@@ -178,6 +186,8 @@ class Graph:
             return "it does not work along height and width, or its window is not known"
         if node.op_type == "AveragePool" and kind.name == "average":
             return "it is a mean already"
+        if kind.name != "polyphase" and self.data_type(node.input[0]) not in (0, *_FLOATS):
+            return "its numbers are whole, and have no means"
         if self.pads(node) is None:
             return f"the padding {self.attribute(node, 'auto_pad')} depends on a size not known"
         if node.op_type in _POOLS:

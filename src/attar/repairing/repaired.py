@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from attar.auditing.shift_section import ModeShift
 from attar.errors import ArgumentError
 from attar.files import atomic_path
 from attar.repairing.kinds import Border, PoolName
-from attar.repairing.measuring import Bought, Measured
+from attar.repairing.measuring import Bought
 from attar.tables import table
 
 __all__ = ["Repaired", "Replacement", "Rewritten", "check_suffix"]
@@ -165,23 +166,19 @@ def _bought_table(bought: Bought) -> str:
     rows: list[tuple[str, str, str]] = []
     if before.accuracy is not None and after.accuracy is not None:
         rows.append(("accuracy", f"{before.accuracy:.1%}", f"{after.accuracy:.1%}"))
-    ways = [each.mode for each in before.shift.modes]
-    for i, mode in enumerate(ways):
-        name, one, other = (_consistency(each, i) for each in (None, before, after))
-        what = "consistency" if before.shift.modes[i].classes is not None else "cosine"
-        rows.append((f"{what}, {mode}{name}", one, other))
+    for one, other in zip(before.shift.modes, after.shift.modes, strict=True):
+        what = "cosine" if one.classes is None else "consistency"
+        rows.append((f"{what}, {one.mode}", _steadiness(one), _steadiness(other)))
     rows.append(("latency", f"{before.latency_ms:.2f} ms", f"{after.latency_ms:.2f} ms"))
     if bought.agreement is not None:
         rows.append(("same class", "", f"{bought.agreement:.1%}"))
     reach = max((int(max(mode.offsets)) for mode in before.shift.modes), default=0)
-    said = f"{bought.images} images, every shift up to {reach} pixels, 95 % intervals"
+    pixels = "pixel" if reach == 1 else "pixels"
+    said = f"{bought.images} images, every shift up to {reach} {pixels}, 95 % intervals"
     return f"{table(('', 'before', 'after'), rows, right=(1, 2))}\n{said}"
 
 
-def _consistency(measured: Measured | None, i: int) -> str:
-    if measured is None:
-        return ""
-    mode = measured.shift.modes[i]
+def _steadiness(mode: ModeShift) -> str:
     if mode.classes is not None:
         found = mode.classes.consistency
         return f"{found.value:.1%} ({found.low:.1%} to {found.high:.1%})"

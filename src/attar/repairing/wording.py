@@ -18,10 +18,16 @@ def window_text(kind: str, window: Sequence[int], strides: Sequence[int]) -> str
     --------
     >>> window_text("MaxPool", (3, 3), (2, 2)), window_text("Conv", (1, 3), (1, 2))
     ('MaxPool 3 / 2', 'Conv 1×3 / 1×2')
+    >>> window_text("Slice", (), (2, 2))
+    'Slice / 2'
     """
     size, step = ("×".join(map(str, dict.fromkeys(each) if len({*each}) == 1 else each))
                   for each in (window, strides))  # fmt: skip
     return f"{kind} {size} / {step}" if size else f"{kind} / {step}"
+
+
+def _sides(numbers: Sequence[int]) -> str:
+    return "×".join(map(str, numbers if len({*numbers}) > 1 else numbers[:1]))
 
 
 def replacements(
@@ -41,8 +47,7 @@ def replacements(
             told.append(Replacement(steps[i].name, was[i], "", f"stays: {plan.left[i]}"))
             continue
         place = plan.places[i]
-        step = "×".join(map(str, dict.fromkeys(steps[i].strides)))
-        condensed = f"{kind.name} / {step}"
+        condensed = f"{kind.name} / {_sides(steps[i].strides)}"
         parts = [condensed, dense[i]] if place.before else [dense[i], condensed]
         is_mean = kind.name == "average" and not dense[i]
         why = "the mean of the same windows" if is_mean else _where(steps, place)
