@@ -259,7 +259,7 @@ def moved(given: ModelInput, images: Array, mode: Mode, reach: int) -> Moved:
 
     Examples
     --------
-    >>> row = np.arange(1, 5, dtype=np.float32).reshape(1, 1, 4, 1)
+    >>> row = np.arange(1, 5, dtype=np.float32).reshape(1, 1, 4, 1) / 4
     >>> row = np.repeat(row, 4, axis=1)
     >>> from attar.preparation import Preparation
     >>> free = ModelInput(None, None, None, 1, "NHWC", Preparation(), "", "")
@@ -267,9 +267,9 @@ def moved(given: ModelInput, images: Array, mode: Mode, reach: int) -> Moved:
     >>> for mode in ("zero", "reflect", "circular"):
     ...     moved(free, row, mode, 1).write(into, 0, 0, 1)
     ...     print(mode, into[0, :, 0])
-    zero [0. 1. 2. 3.]
-    reflect [2. 1. 2. 3.]
-    circular [4. 1. 2. 3.]
+    zero [0.   0.25 0.5  0.75]
+    reflect [0.5  0.25 0.5  0.75]
+    circular [1.   0.25 0.5  0.75]
     """
     height, width = window(given, images.shape[1:3], mode, reach)
     if min(height, width) <= reach:
