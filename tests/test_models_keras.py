@@ -73,6 +73,7 @@ def test_a_real_file():
 
 def branched():
     """A shared layer, a model within, operators, a sum, and a vector of classes."""
+    keras.utils.clear_session()  # operators are numbered, over all models of the process
     inner = keras.Sequential(
         [
             kl.Input((None, None, 4)),
