@@ -71,6 +71,7 @@ _PLUGIN: Final = {
 # ITU-R BT.601-7, section 2.5.1, in thousandths: as integers the sum is exact, so a gray pixel
 # stays exactly the gray that it was.
 _LUMA_THOUSANDTHS: Final = (299, 587, 114)
+LUMA: Final = tuple(weight / 1000 for weight in _LUMA_THOUSANDTHS)  # of images that are floats
 _EXIF_ORIENTATION: Final = 0x0112
 _UPRIGHT: Final[dict[int, Callable[[Array], Array]]] = {
     2: lambda a: a[:, ::-1],

@@ -9,13 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attar.errors import ArgumentError
-from attar.images import resize_image
+from attar.images import LUMA, resize_image
 
 __all__ = ["PREPARATIONS", "Preparation", "fitted"]
 
 Array: TypeAlias = NDArray[Any]
-
-_LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601-7, as `attar.read_image` makes gray
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,7 +119,7 @@ def fitted(image: Array, height: int, width: int, channels: int) -> NDArray[np.f
     (2, 3, 3)
     """
     if image.ndim == 3 and image.shape[2] == 3 and channels == 1:
-        image = image @ np.array(_LUMA, np.float32)
+        image = image @ np.array(LUMA, np.float32)
     planes = image.reshape(*image.shape[:2], -1)
     if planes.shape[:2] != (height, width):
         planes = resize_image(planes, height, width)

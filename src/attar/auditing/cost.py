@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 import numpy as np
 
 from attar.auditing.measure import Block, Part
-from attar.auditing.plain import as_plain, from_plain
+from attar.auditing.plain import PlainSection
 from attar.errors import ArgumentError
 from attar.models import Model
 
@@ -49,7 +49,7 @@ class LayerCost:
 
 
 @dataclass(frozen=True)
-class CostSection:
+class CostSection(PlainSection):
     """What a model costs for one image.
 
     Attributes
@@ -66,15 +66,6 @@ class CostSection:
     activation_bytes: int
     multiply_adds: int
     parameters: int
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON."""
-        return cast(dict[str, Any], as_plain(self))
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> CostSection:
-        """Return what `as_dict` was made from."""
-        return from_plain(cls, values)
 
 
 class Cost:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, ClassVar, Literal, TypeAlias, cast, get_args
+from typing import Any, ClassVar, Literal, TypeAlias, get_args
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from attar import features
 from attar.auditing.blame import Judged, blame, known
 from attar.auditing.measure import Array, Block, Part
 from attar.auditing.places import Line, Moved, disguised, is_map, lines_of
-from attar.auditing.plain import as_plain, from_plain
+from attar.auditing.plain import LayeredSection
 from attar.errors import ArgumentError
 from attar.models import Model
 from attar.models.layers import ModelLayer
@@ -111,7 +111,7 @@ class LayerLoss:
 
 
 @dataclass(frozen=True)
-class LostSection:
+class LostSection(LayeredSection[LayerLoss]):
     """Where shifts of the image are lost, layer by layer.
 
     Attributes
@@ -137,19 +137,6 @@ class LostSection:
     layers: tuple[LayerLoss, ...]
     costliest: str | None
     causes: dict[str, float]
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON."""
-        return cast(dict[str, Any], as_plain(self))
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> LostSection:
-        """Return what `as_dict` was made from."""
-        return from_plain(cls, values)
-
-    def layer(self, name: str) -> LayerLoss:
-        """Return the layer of this name."""
-        return next(each for each in self.layers if each.name == name)
 
 
 class Lost:

@@ -6,11 +6,12 @@ import dataclasses
 import math
 import types
 from collections.abc import Mapping
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Generic, Self, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
-__all__ = ["as_plain", "from_plain"]
+__all__ = ["LayeredSection", "PlainSection", "as_plain", "from_plain"]
 
 T = TypeVar("T")
+L = TypeVar("L")
 
 
 def as_plain(value: Any) -> Any:
@@ -36,6 +37,29 @@ def from_plain(kind: type[T], values: Mapping[str, Any]) -> T:
     """Return the dataclass that `as_plain` made such a dict from."""
     found: T = _read(kind, values)
     return found
+
+
+class PlainSection:
+    """What the sections of an audit share: a frozen dataclass that JSON can hold."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return cast(dict[str, Any], as_plain(self))
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Return what `as_dict` was made from."""
+        return from_plain(cls, values)
+
+
+class LayeredSection(PlainSection, Generic[L]):
+    """A section that says something of each layer."""
+
+    layers: tuple[L, ...]
+
+    def layer(self, name: str) -> L:
+        """Return the layer of this name."""
+        return next(each for each in self.layers if each.name == name)  # type: ignore[attr-defined]
 
 
 def _read(kind: Any, value: Any) -> Any:

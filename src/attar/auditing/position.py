@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, TypeAlias, cast
+from typing import Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
 
 from attar import features
 from attar.auditing.measure import Array, Block, Part
 from attar.auditing.places import disguised, is_map
-from attar.auditing.plain import as_plain, from_plain
+from attar.auditing.plain import LayeredSection
 from attar.auditing.probes import cosine_sums, held_out, read
 from attar.errors import ArgumentError, ShapeError
 from attar.models import Model
@@ -91,7 +91,7 @@ class LayerPosition:
 
 
 @dataclass(frozen=True)
-class PositionSection:
+class PositionSection(LayeredSection[LayerPosition]):
     """How well positions can be read, layer by layer.
 
     Attributes
@@ -114,19 +114,6 @@ class PositionSection:
     places: int
     chance_error: float
     layers: tuple[LayerPosition, ...]
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON."""
-        return cast(dict[str, Any], as_plain(self))
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> PositionSection:
-        """Return what `as_dict` was made from."""
-        return from_plain(cls, values)
-
-    def layer(self, name: str) -> LayerPosition:
-        """Return the layer of this name."""
-        return next(each for each in self.layers if each.name == name)
 
 
 class Position:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self, TypeAlias
+from typing import TypeAlias
 
 from attar.auditing.intervals import Estimate
-from attar.auditing.plain import as_plain, from_plain
+from attar.auditing.plain import PlainSection
 from attar.auditing.protocols import ProtocolShift
 
 __all__ = [
@@ -196,7 +195,7 @@ class ModeShift:
 
 
 @dataclass(frozen=True)
-class ShiftSection:
+class ShiftSection(PlainSection):
     """What the measure "shift" found.
 
     Attributes
@@ -229,16 +228,6 @@ class ShiftSection:
     def mode(self, name: str) -> ModeShift | None:
         """Return the numbers of a mode; None if it was not measured."""
         return next((mode for mode in self.modes if mode.mode == name), None)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON; None where a number is not known."""
-        values: dict[str, Any] = as_plain(self)
-        return values
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Return what `as_dict` was made from."""
-        return from_plain(cls, values)
 
 
 def _consistency(mode: ModeShift) -> float:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 import numpy as np
 
 from attar.auditing.measure import Array, Block, Part
 from attar.auditing.moments import WIDE, Moments, signs
 from attar.auditing.places import independent_places, is_map
-from attar.auditing.plain import as_plain, from_plain
+from attar.auditing.plain import LayeredSection
 from attar.errors import ArgumentError
 from attar.models import Model
 from attar.models.layers import ModelLayer
@@ -106,7 +106,7 @@ class PoolSpace:
 
 
 @dataclass(frozen=True)
-class SpaceSection:
+class SpaceSection(LayeredSection[LayerSpace]):
     """Channels that do nothing, and pools.
 
     Attributes
@@ -131,19 +131,6 @@ class SpaceSection:
     duplicate_fraction: float | None
     nearly_dead_below: float
     duplicate_from: float
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON."""
-        return cast(dict[str, Any], as_plain(self))
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> SpaceSection:
-        """Return what `as_dict` was made from."""
-        return from_plain(cls, values)
-
-    def layer(self, name: str) -> LayerSpace:
-        """Return the layer of this name."""
-        return next(each for each in self.layers if each.name == name)
 
 
 class Space:

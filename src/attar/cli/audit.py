@@ -5,13 +5,30 @@ import json
 import re
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Group, Parameter
 
-from attar.cli.shell import DONE, FILES, INTERRUPTED, OWN_SUFFIX, SOME_FAILED, counts
+from attar.cli.opening import (
+    Layout,
+    Mean,
+    ModelOutput,
+    Order,
+    OutputKind,
+    Preset,
+    Scale,
+    Size,
+    Std,
+    Tell,
+    TrustModel,
+    images_of,
+    labels_of,
+    open_as_stated,
+    progress_bar,
+)
+from attar.cli.shell import DONE, FILES, INTERRUPTED, OWN_SUFFIX, SOME_FAILED
 from attar.errors import ArgumentError
 from attar.tables import count
 
@@ -32,10 +49,7 @@ EPILOGUE = (
 
 _SECONDS_BETWEEN_LINES = 10.0
 _MEASURES = Group("What to measure", sort_key=1)
-_PREPARE = Group("What the model sees", sort_key=2)
 _LIMITS = Group("Limits", sort_key=4)
-
-Tell = Callable[[int, int], None]
 
 
 def audit(
@@ -48,22 +62,16 @@ def audit(
     reach: Annotated[int | None, Parameter(group=_MEASURES, metavar="N")] = None,
     max_images: Annotated[int | None, Parameter(group=_MEASURES, metavar="N")] = None,
     seed: Annotated[int, Parameter(group=_MEASURES, metavar="N")] = 0,
-    trust_model: Annotated[bool, Parameter(group=_PREPARE, show_default=False)] = False,
-    size: Annotated[str | None, Parameter(group=_PREPARE, metavar="N|HxW")] = None,
-    layout: Annotated[Literal["NCHW", "NHWC"] | None, Parameter(group=_PREPARE)] = None,
-    preparation: Annotated[
-        Literal["unit", "bytes", "vgg", "torch"] | None, Parameter(group=_PREPARE)
-    ] = None,
-    scale: Annotated[float | None, Parameter(group=_PREPARE)] = None,
-    mean: Annotated[
-        str | None, Parameter(group=_PREPARE, metavar="R,G,B", allow_leading_hyphen=True)
-    ] = None,
-    std: Annotated[str | None, Parameter(group=_PREPARE, metavar="R,G,B")] = None,
-    order: Annotated[Literal["rgb", "bgr"] | None, Parameter(group=_PREPARE)] = None,
-    model_output: Annotated[str | None, Parameter(group=_PREPARE, metavar="NAME|N")] = None,
-    output_kind: Annotated[
-        Literal["probabilities", "logits", "map", "vector"] | None, Parameter(group=_PREPARE)
-    ] = None,
+    trust_model: TrustModel = False,
+    size: Size = None,
+    layout: Layout = None,
+    preparation: Preset = None,
+    scale: Scale = None,
+    mean: Mean = None,
+    std: Std = None,
+    order: Order = None,
+    model_output: ModelOutput = None,
+    output_kind: OutputKind = None,
     fail_under: Annotated[
         tuple[str, ...], Parameter(group=_LIMITS, metavar="NAME=NUMBER", show_default=False)
     ] = (),
@@ -147,34 +155,32 @@ def audit(
     from attar.auditing.checkpoint import clear
     from attar.auditing.headlines import known_names
     from attar.auditing.thresholds import checked, limits
-    from attar.models import open_model
 
     checks = limits(fail_under, fail_over, known_names())
     asked = _measures(chosen, _names(shifts), reach, seed)
-    opened = open_model(
+    opened = open_as_stated(
         model,
-        trust=trust_model,
-        size=None if size is None else counts("--size", size),
+        trust_model=trust_model,
+        size=size,
         layout=layout,
         preparation=preparation,
         scale=scale,
-        mean=None if mean is None else _numbers("--mean", mean),
-        std=None if std is None else _numbers("--std", std),
+        mean=mean,
+        std=std,
         order=order,
-        output=int(model_output) if model_output and model_output.isdecimal() else model_output,
+        model_output=model_output,
         output_kind=output_kind,
     )
     folder = Path(resume) if resume is not None else target.with_name(f"{target.stem}.parts")
     if fresh:
         clear(folder)
-    given: Any = images[0] if len(images) == 1 else images or None
     interrupted = False
     try:
         with _progress() as tell:
             report = run_audit(
                 opened,
-                given,
-                labels=False if labels == "none" else labels,
+                images_of(images),
+                labels=labels_of(labels),
                 measures=asked,
                 seed=seed,
                 max_images=max_images,
@@ -225,15 +231,6 @@ def _names(text: str | None) -> tuple[str, ...] | None:
     return None if text is None else tuple(re.split(r"\s*,\s*", text.strip()))
 
 
-def _numbers(option: str, text: str) -> list[float]:
-    try:
-        return [float(part) for part in text.split(",")]
-    except ValueError:
-        raise ArgumentError(
-            f"{option} is {text!r}; accepted are a number, or three of them, as in 124,117,104"
-        ) from None
-
-
 def _measures(
     names: tuple[str, ...] | None,
     shifts: tuple[str, ...] | None,
@@ -264,25 +261,8 @@ def _progress() -> Iterator[Tell]:
     if not sys.stderr.isatty():
         yield _Lines().tell
         return
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        Progress,
-        TaskProgressColumn,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (
-        TextColumn("audit"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TextColumn("{task.completed:,.0f} of {task.total:,.0f} passes"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("audit", total=1)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+    with progress_bar("audit", 1, "{task.completed:,.0f} of {task.total:,.0f} passes") as tell:
+        yield tell
 
 
 class _Lines:

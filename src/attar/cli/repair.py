@@ -3,13 +3,27 @@
 import contextlib
 import json
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from cyclopts import Group, Parameter
 
-from attar.cli.shell import DONE, FILES, OWN_SUFFIX, counts
+from attar.cli.opening import (
+    Layout,
+    Mean,
+    ModelOutput,
+    Order,
+    Preset,
+    Scale,
+    Size,
+    Std,
+    TrustModel,
+    images_of,
+    labels_of,
+    open_as_stated,
+    progress_bar,
+)
+from attar.cli.shell import DONE, FILES, OWN_SUFFIX
 from attar.errors import ArgumentError
 
 __all__ = ["EPILOGUE", "repair"]
@@ -21,7 +35,6 @@ EPILOGUE = (
 
 _HOW = Group("How", sort_key=0)
 _MEASURE = Group("What it bought", sort_key=1)
-_PREPARE = Group("What the model sees", sort_key=2)
 
 
 def repair(
@@ -36,19 +49,15 @@ def repair(
     shifts: Annotated[str, Parameter(group=_MEASURE, metavar="NAME,NAME")] = "crop,zero,circular",
     reach: Annotated[int, Parameter(group=_MEASURE, metavar="N")] = 3,
     max_images: Annotated[int, Parameter(group=_MEASURE, metavar="N")] = 200,
-    trust_model: Annotated[bool, Parameter(group=_PREPARE, show_default=False)] = False,
-    size: Annotated[str | None, Parameter(group=_PREPARE, metavar="N|HxW")] = None,
-    layout: Annotated[Literal["NCHW", "NHWC"] | None, Parameter(group=_PREPARE)] = None,
-    preparation: Annotated[
-        Literal["unit", "bytes", "vgg", "torch"] | None, Parameter(group=_PREPARE)
-    ] = None,
-    scale: Annotated[float | None, Parameter(group=_PREPARE)] = None,
-    mean: Annotated[
-        str | None, Parameter(group=_PREPARE, metavar="R,G,B", allow_leading_hyphen=True)
-    ] = None,
-    std: Annotated[str | None, Parameter(group=_PREPARE, metavar="R,G,B")] = None,
-    order: Annotated[Literal["rgb", "bgr"] | None, Parameter(group=_PREPARE)] = None,
-    model_output: Annotated[str | None, Parameter(group=_PREPARE, metavar="NAME|N")] = None,
+    trust_model: TrustModel = False,
+    size: Size = None,
+    layout: Layout = None,
+    preparation: Preset = None,
+    scale: Scale = None,
+    mean: Mean = None,
+    std: Std = None,
+    order: Order = None,
+    model_output: ModelOutput = None,
     output: Annotated[
         str | None, Parameter(name=["--output", "-o"], group=FILES, metavar="FILE")
     ] = None,
@@ -104,31 +113,31 @@ def repair(
         Print one JSON document instead of the tables.
     """
     target = _target(model, output)
-    from attar.models import open_model
     from attar.repairing import repair as run_repair
     from attar.repairing.repaired import check_suffix
 
-    opened = open_model(
+    opened = open_as_stated(
         model,
-        trust=trust_model,
-        size=None if size is None else counts("--size", size),
+        trust_model=trust_model,
+        size=size,
         layout=layout,
         preparation=preparation,
         scale=scale,
-        mean=None if mean is None else _numbers("--mean", mean),
-        std=None if std is None else _numbers("--std", std),
+        mean=mean,
+        std=std,
         order=order,
-        output=int(model_output) if model_output and model_output.isdecimal() else model_output,
+        model_output=model_output,
     )
     check_suffix("--output", opened.framework, target)  # before it takes time
-    given: Any = images[0] if len(images) == 1 else images or None
-    with _bar() as advance:
+    # Where nobody looks on, there is nothing to show.
+    watched = progress_bar("repair", None) if sys.stderr.isatty() else contextlib.nullcontext()
+    with watched as advance:
         repaired = run_repair(
             opened,
             pool,
             border=border,
-            images=given,
-            labels=False if labels == "none" else labels,
+            images=images_of(images),
+            labels=labels_of(labels),
             max_images=max_images,
             modes=[name.strip() for name in shifts.split(",")],
             reach=reach,
@@ -159,33 +168,3 @@ def _target(model: str, output: str | None) -> Path:
 
 
 _WRITTEN_AS = {".h5": ".keras", ".hdf5": ".keras", ".pt2": ".pt"}
-
-
-def _numbers(option: str, text: str) -> list[float]:
-    try:
-        return [float(part) for part in text.split(",")]
-    except ValueError:
-        raise ArgumentError(
-            f"{option} is {text!r}; accepted are a number, or three of them, as in 124,117,104"
-        ) from None
-
-
-@contextlib.contextmanager
-def _bar() -> Iterator[Callable[[int, int], None] | None]:
-    """Show how far the measuring is, where a person looks on."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        Progress,
-        TaskProgressColumn,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (TextColumn("repair"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("repair", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -18,6 +18,7 @@ from attar.errors import ArgumentError, ImageNotFoundError
 from attar.experiments.bases import vgg16_base
 from attar.experiments.condensing import condense
 from attar.experiments.results import Progress, Result, counted, whole_numbers
+from attar.images import LUMA
 from attar.kernels import parse_kernel
 from attar.layers import AveragePooling2D, MaxPooling2D
 from attar.sequential import Sequential, read_model
@@ -255,7 +256,7 @@ def intensify(
     sources = [*weights, *([base.name] if base is not None else [])]
     steps: list[Step] = []
     for name, picture in counted(pictures, len(pictures), progress):
-        gray = picture @ np.array([0.299, 0.587, 0.114], np.float32)
+        gray = picture @ np.array(LUMA, np.float32)
         for kernel, filters in weights.items():
             steps += _of_kernel(kernel, filters, name, gray, times)
         if base is not None:

@@ -11,13 +11,14 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from attar.reach import strongest
+
 __all__ = ["Scale", "active_levels", "reach_of", "signed_levels"]
 
 Array: TypeAlias = NDArray[Any]
 Scale = Literal["active", "signed", "image"]
 
 _SAMPLES = 1 << 16  # values that a reach is read from
-_STRONGEST = 0.01  # the fraction of active values that may lie beyond the reach
 
 
 def reach_of(*maps: Array) -> float:
@@ -34,13 +35,11 @@ def reach_of(*maps: Array) -> float:
     reaches = []
     for values in maps:
         step = max(1, int(np.sqrt(values.size / _SAMPLES)))
-        sample = np.abs(values[::step, ::step])
-        strength = sample[np.isfinite(sample) & (sample != 0)]
-        if not strength.size and step > 1:  # the few that there are lie between those places
-            strength = np.abs(values[np.isfinite(values) & (values != 0)])
-        if strength.size:
-            place = min(int(strength.size * (1 - _STRONGEST)), strength.size - 1)
-            reaches.append(float(np.partition(strength, place)[place]))
+        reach = strongest(values[::step, ::step])
+        if reach is None and step > 1:  # the few that there are lie between those places
+            reach = strongest(values)
+        if reach is not None:
+            reaches.append(reach)
     return max(reaches, default=1.0)
 
 

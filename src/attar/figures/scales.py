@@ -8,6 +8,8 @@ import numpy as np
 from matplotlib.colors import Colormap, Normalize
 from numpy.typing import NDArray
 
+from attar.reach import strongest
+
 Array = NDArray[Any]
 
 # Red for what the filter likes, blue for its opposite, white for no response; told apart with
@@ -15,8 +17,6 @@ Array = NDArray[Any]
 SIGNED_MAP = "RdBu_r"
 ACTIVE_MAP = "magma"
 NAN_COLOR = "#2aa876"  # in neither of the two, so that a NaN cannot pass for a value
-
-_STRONGEST = 0.01  # the fraction of active pixels that may lie beyond the colour scale
 
 
 def limits(values: Array) -> tuple[float, float]:
@@ -26,19 +26,9 @@ def limits(values: Array) -> tuple[float, float]:
 
 
 def reach_of(maps: Sequence[Array]) -> float:
-    """Return the end of a colour scale that starts at 0: where the strongest 1 % begins.
-
-    The responses of an edge filter have a long tail. A scale up to the very strongest leaves
-    the whole picture dark for the sake of some specks. Zeros do not count, or the scale of a
-    nearly dead map would be its noise.
-    """
-    reaches = []
-    for values in maps:
-        strength = np.abs(values[np.isfinite(values) & (values != 0)])
-        if strength.size:
-            place = min(int(strength.size * (1 - _STRONGEST)), strength.size - 1)
-            reaches.append(float(np.partition(strength, place)[place]))
-    return max(reaches, default=1.0)
+    """Return the end of a colour scale that starts at 0, for all of `maps`; 1 where all are 0."""
+    reaches = (strongest(values) for values in maps)
+    return max((reach for reach in reaches if reach is not None), default=1.0)
 
 
 def signed_norm(maps: Sequence[Array]) -> Normalize:

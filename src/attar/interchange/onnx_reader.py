@@ -38,7 +38,7 @@ from attar.layers import Layer
 if TYPE_CHECKING:
     import onnx
 
-__all__ = ["NAME_LENGTH", "OLDEST_OPSET", "read", "read_bytes", "told_layout"]
+__all__ = ["NAME_LENGTH", "OLDEST_OPSET", "opset_of", "read", "read_bytes", "told_layout"]
 
 OPERATION = "from_onnx"
 OLDEST_OPSET = 7
@@ -125,6 +125,26 @@ def _parse(data: bytes, called: str, folder: Path | None, layout: str | None) ->
     del data
     with taking_over(OPERATION):
         return _Reader(model, Tensors(OPERATION, folder, budget), budget).read(layout)
+
+
+def opset_of(operation: str, model: onnx.ModelProto) -> int:
+    """Return the version of the operators of a model.
+
+    Raises
+    ------
+    ModelError
+        It says none or several, or one that is not read.
+    """
+    from onnx.defs import onnx_opset_version
+
+    versions = [each.version for each in model.opset_import if each.domain in ("", "ai.onnx")]
+    newest = onnx_opset_version()
+    if len(versions) != 1 or not OLDEST_OPSET <= versions[0] <= newest:
+        raise ModelError(
+            f"{operation}: the model has operators of version {list(versions[:8]) or 'unknown'}; "
+            f"versions {OLDEST_OPSET} to {newest} are read. Convert it with onnx.version_converter"
+        )
+    return int(versions[0])
 
 
 def told_layout(image: onnx.ValueInfoProto, users: Mapping[str, onnx.NodeProto]) -> str:
@@ -248,7 +268,7 @@ class _Reader(ChannelsFirst):
         self._budget_of_constants = budget
         self._graph = model.graph
         self._tensors = tensors
-        self.opset = self._opset(model)
+        self.opset = opset_of(OPERATION, model)
         graph = model.graph
         if len(graph.node) > LAYERS:
             raise ModelError(f"{OPERATION}: the model has more than {LAYERS} nodes")
@@ -262,19 +282,6 @@ class _Reader(ChannelsFirst):
             name: node for node in graph.node for name in node.input
         }
         self.taken_along: set[str] = set()  # answers of nodes that became part of a layer before
-
-    def _opset(self, model: onnx.ModelProto) -> int:
-        from onnx.defs import onnx_opset_version
-
-        versions = [o.version for o in model.opset_import if o.domain in ("", "ai.onnx")]
-        newest = onnx_opset_version()
-        if len(versions) != 1 or not OLDEST_OPSET <= versions[0] <= newest:
-            raise ModelError(
-                f"{OPERATION}: the model has operators of version {versions or 'unknown'}; "
-                f"versions {OLDEST_OPSET} to {newest} are read. Convert it with "
-                "onnx.version_converter"
-            )
-        return int(versions[0])
 
     # ------------------------------------------------------------------ the walk
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from attar.errors import ModelError
 from attar.interchange.limits import LAYERS, Budget, check_protobuf, file_of, shown, shown_path
-from attar.interchange.onnx_reader import OLDEST_OPSET
+from attar.interchange.onnx_reader import opset_of
 from attar.interchange.tensors import Tensors
 from attar.models.protocol import OPERATION, missing
 
@@ -75,15 +75,7 @@ def check(model: onnx.ModelProto, folder: Path | None, file_bytes: int) -> None:
         Where other files may be; None where there may be none.
     file_bytes : int
     """
-    from onnx.defs import onnx_opset_version
-
-    versions = [each.version for each in model.opset_import if each.domain in ("", "ai.onnx")]
-    newest = onnx_opset_version()
-    if len(versions) != 1 or not OLDEST_OPSET <= versions[0] <= newest:
-        raise ModelError(
-            f"{OPERATION}: the model has operators of version {list(versions[:8]) or 'unknown'}; "
-            f"versions {OLDEST_OPSET} to {newest} are read. Convert it with onnx.version_converter"
-        )
+    opset_of(OPERATION, model)
     if model.functions:
         raise ModelError(
             f"{OPERATION}: the model has {len(model.functions)} functions of its own; inline them "

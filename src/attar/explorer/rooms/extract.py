@@ -17,6 +17,7 @@ from attar.explorer.pictures import Picture, Pictures
 from attar.explorer.recipes import keras_program, python_program
 from attar.explorer.views import shown, view_of
 from attar.extraction import Extraction, extract
+from attar.images import LUMA
 from attar.stats import ExtractionStats, measure, measure_map
 
 __all__ = ["ANSWERS", "Wish", "wish_of"]
@@ -25,7 +26,6 @@ _MOST_TEXT = 4000  # of a kernel: 121 weights with all their digits
 _MOST_BIAS = 1e6
 _MOST_STEP = 64  # of a window or a stride
 _MOST_PLACE = 1 << 24
-_LUMA = np.array([0.299, 0.587, 0.114])  # as attar.read_image(…, color="gray") weighs colours
 
 
 class Wish(NamedTuple):
@@ -55,7 +55,7 @@ class Wish(NamedTuple):
         pixels = self.picture.pixels
         if not self.gray or pixels.ndim == 2:
             return pixels
-        gray: NDArray[np.float32] = (pixels @ _LUMA).astype(np.float32)
+        gray: NDArray[np.float32] = (pixels @ np.array(LUMA)).astype(np.float32)
         return gray
 
 

@@ -2,9 +2,10 @@
  * <guided-tour>: a lesson in steps beside the room that it speaks of.
  *
  * It covers nothing and stops nobody: every knob stays live. A step may set the room up, and points at
- * the part that it speaks of.
+ * the part that it speaks of. The address holds which step it is at.
  */
 
+import * as address from "../base/address.js";
 import { button } from "../base/controls.js";
 import { freshId, h } from "../base/dom.js";
 import { texts } from "../base/text.js";
@@ -25,24 +26,19 @@ const t = texts({
 export class GuidedTour extends HTMLElement {
   /** @type {Step[]} */
   #steps = [];
-
   /** @type {Element | null} */
   #target = null;
   /** @type {HTMLElement | null} */
   #from = null;
-  /** @type {(at: number | null) => void} */
-  #onmove = () => {};
 
   /**
    * Begin, or go on.
    *
    * @param {Step[]} steps
    * @param {number} at where to begin, from 0
-   * @param {(at: number | null) => void} onmove told of each step, and of null at the end
    */
-  start(steps, at, onmove) {
+  start(steps, at) {
     this.#steps = steps;
-    this.#onmove = onmove;
     this.#from = document.activeElement instanceof HTMLElement ? document.activeElement : null;
     this.#go(Math.min(Math.max(at, 0), steps.length - 1));
   }
@@ -61,7 +57,7 @@ export class GuidedTour extends HTMLElement {
   stop() {
     this.#leave();
     this.replaceChildren();
-    this.#onmove(null);
+    address.write({ tour: null });
     this.#from?.focus();
   }
 
@@ -99,7 +95,7 @@ export class GuidedTour extends HTMLElement {
     this.#target?.classList.add("toured");
     const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
     this.#target?.scrollIntoView({ block: "nearest", behavior: calm ? "auto" : "smooth" });
-    this.#onmove(at);
+    address.write({ tour: at + 1 });
   }
 }
 

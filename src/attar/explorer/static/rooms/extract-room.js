@@ -130,7 +130,7 @@ class ExtractRoom extends HTMLElement {
   /** @param {number} at */
   #startTour(at) {
     const steps = tourSteps((changes) => this.change({ ...changes, image: this.choices.image }, { redraw: true }));
-    this.#tour.start(steps, at, (now) => address.write({ tour: now === null ? null : now + 1 }));
+    this.#tour.start(steps, at);
   }
 
   // ---------------------------------------------------------------- maps

@@ -191,7 +191,7 @@ class InvarianceRoom extends HTMLElement {
       if (!keep) this.#prepare(state);
       keep = false;
     };
-    this.#tour.start(steps(prepare), at, (step) => address.write({ tour: step === null ? null : step + 1 }));
+    this.#tour.start(steps(prepare), at);
   }
 
   // ---------------------------------------------------------------- what the server says

@@ -97,7 +97,7 @@ class ModelRoom extends HTMLElement {
       this.#channel = null;
       this.#page = 0;
       this.#desk.change(changes);
-    }, this.#looking), at, (step) => address.write({ tour: step === null ? null : step + 1 }));
+    }, this.#looking), at);
   }
 
   // ---------------------------------------------------------------- from the model to one map

@@ -71,7 +71,7 @@ class ScoresRoom extends HTMLElement {
       this.#layer = layer;
       this.#label = null;
       this.#desk.change(changes);
-    }, this.#looking), at, (step) => address.write({ tour: step === null ? null : step + 1 }));
+    }, this.#looking), at);
   }
 
   /** Ask for the scores, and show them. */

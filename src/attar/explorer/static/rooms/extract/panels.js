@@ -24,7 +24,7 @@ class Surroundings {
   scale = h("div", { class: "scale" }, this.ends[0], this.strip, this.ends[1]);
   dead = h("span", { class: "digits" });
   bar = h("span", { class: "bar", "aria-hidden": true }, h("span"));
-  space = h("div", { class: "stage-dead" }, h("span", {}, t("dead")), this.bar, this.dead);
+  space = h("div", { class: "scale stage-dead" }, h("span", {}, t("dead")), this.bar, this.dead);
 }
 
 export class Panels {
