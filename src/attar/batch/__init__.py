@@ -1,1 +1,1 @@
-"""Features of a whole data set, shard by shard, so that nothing is lost and nothing is done twice."""
+"""Features of a whole data set, shard by shard, such that nothing is lost or done twice."""
