@@ -1,0 +1,167 @@
+"""From the bytes of a picture to its features."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attar import nn
+from attar.batch.config import BatchConfig, Color, LayerOfModel, Reduce, ThreeSteps
+from attar.errors import ShapeError
+from attar.extraction import extract
+from attar.images import decode_image, resize_image
+from attar.models import open_model
+
+__all__ = ["Extractor", "Features", "reduced"]
+
+Array: TypeAlias = NDArray[np.float32]
+
+PYRAMID = (1, 2, 4)
+"""Levels of ``reduce="spp"``: bins along each side."""
+
+
+class Features(NamedTuple):
+    """What came of a picture.
+
+    Attributes
+    ----------
+    image_shape : tuple of int
+        (H, W) or (H, W, C) of the image that was looked at: upright, resized where that was asked.
+    values : ndarray, float32
+        (H', W', K) of a map, (K,) of a vector.
+    """
+
+    image_shape: tuple[int, ...]
+    values: Array
+
+
+class Extractor:
+    """Computes features as a configuration says, one picture at a time.
+
+    What comes of a picture does not depend on the others.
+
+    Parameters
+    ----------
+    config : BatchConfig
+
+    Raises
+    ------
+    ArgumentError, ModelError (both ValueError)
+        The model has no such layer, takes another size, or cannot be opened.
+
+    Examples
+    --------
+    >>> from attar.batch.config import ThreeSteps
+    >>> extractor = Extractor(BatchConfig(ThreeSteps.of("edge"), size=(8, 12), reduce="gap"))
+    >>> extractor.shape
+    (1,)
+    """
+
+    def __init__(self, config: BatchConfig) -> None:
+        self.config = config
+        self._base: _Base = (
+            _Steps(config, config.base)
+            if isinstance(config.base, ThreeSteps)
+            else _Layer(config, config.base)
+        )
+
+    def __call__(self, data: bytes, name: str) -> Features:
+        """Return the features of a picture.
+
+        Parameters
+        ----------
+        data : bytes
+            A whole file in one of the formats of `attar.read_image`.
+        name : str
+            What errors call it.
+
+        Raises
+        ------
+        ImageError, ShapeError (both ValueError)
+            It is damaged, or too small for a window.
+        """
+        size = self._base.size
+        image = decode_image(
+            data, color=self._base.color, max_pixels=self.config.max_pixels, name=name
+        )
+        if size is not None and image.shape[:2] != size:
+            image = resize_image(image, *size)
+        return Features(image.shape, reduced(self._base.map(image), self.config.reduce))
+
+    @property
+    def shape(self) -> tuple[int, ...] | None:
+        """The shape of the features, where it is one for all pictures."""
+        if self._base.size is None:
+            return None
+        gray = self._base.color == "gray"
+        image = np.zeros((*self._base.size, *(() if gray else (3,))), np.float32)
+        return reduced(self._base.map(image), self.config.reduce).shape
+
+
+def reduced(map: Array, reduce: Reduce) -> Array:
+    """Condense a map, (H, W, K), to a vector; a vector stays as it is.
+
+    Examples
+    --------
+    >>> map = np.arange(8, dtype=np.float32).reshape(2, 2, 2)
+    >>> reduced(map, "gap"), reduced(map, "gmp"), reduced(map, "spp").shape
+    (array([3., 4.], dtype=float32), array([6., 7.], dtype=float32), (42,))
+    """
+    if reduce == "none":
+        return map
+    if map.ndim != 3:
+        raise ShapeError(
+            f"batch: reduce is {reduce!r}, and what the layer answers is a vector already, of "
+            f"shape {map.shape}; accepted is 'none'"
+        )
+    batch = map[None]
+    if reduce == "spp":
+        answer = nn.spatial_pyramid_pool(batch, PYRAMID)
+    else:
+        answer = nn.global_pool(batch, "AVG" if reduce == "gap" else "MAX")
+    vector: Array = answer[0]
+    return vector
+
+
+class _Base(Protocol):
+    """What makes a map of an image."""
+
+    @property
+    def color(self) -> Color: ...
+    @property
+    def size(self) -> tuple[int, int] | None: ...
+    def map(self, image: Array) -> Array: ...
+
+
+class _Steps:
+    """Filter, detect, condense."""
+
+    def __init__(self, config: BatchConfig, steps: ThreeSteps) -> None:
+        self.color = config.color
+        self.size = config.size
+        self._kernel = steps.kernel if isinstance(steps.kernel, str) else np.array(steps.kernel)
+        self._options = steps.options()
+
+    def map(self, image: Array) -> Array:
+        found = extract(image, self._kernel, stages=False, **self._options).condense
+        return found if found.ndim == 3 else found[:, :, None]
+
+
+class _Layer:
+    """The answer of a layer."""
+
+    def __init__(self, config: BatchConfig, layer: LayerOfModel) -> None:
+        self._model = open_model(layer.file, size=config.size, **layer.options)
+        self._name = layer.layer
+        self._model.layer(layer.layer)  # which says what there is instead
+        given = self._model.input
+        self.color: Color = "gray" if given.channels == 1 else "rgb"
+        fixed = given.height is not None and given.width is not None
+        self.size = (given.height, given.width) if fixed else None
+
+    def map(self, image: Array) -> Array:
+        planes = image if image.ndim == 3 else image[:, :, None]
+        answer: Array = self._model.run(planes[None], watch=self._name)[self._name][0]
+        return answer
