@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 
-from attar.errors import ArgumentError, ModelNotFoundError
+from attar.errors import ArgumentError, ModelNotFoundError, ShapeError
 from attar.kernels import parse_kernel
 from attar.spec import ExtractionSpec, resolve
 
@@ -150,6 +150,14 @@ class BatchConfig:
             for side in self.size:
                 _check_count("size", side, 1 << 20)
 
+        shape = self.base.spec.kernel_shape if isinstance(self.base, ThreeSteps) else ()
+        channels = 1 if self.color == "gray" else 3
+        if len(shape) == 4 and shape[2] != channels:
+            raise ShapeError(
+                f"batch: the kernel of shape {shape} is for {shape[2]} channel(s), and color "
+                f"{self.color!r} has {channels}; accepted are (kh, kw) and (kh, kw, {channels}, K)"
+            )
+
     def as_dict(self) -> dict[str, Any]:
         """Return plain values that `json.dumps` takes."""
         return {
@@ -181,10 +189,6 @@ class BatchConfig:
             base = ThreeSteps.of(kernel if isinstance(kernel, str) else np.array(kernel), **given)
             color = color or "gray"
         return cls(base, **({"color": color} if color else {}), **own)
-
-    def with_shard_images(self, count: int) -> BatchConfig:
-        """Return the same with shards of another size."""
-        return replace(self, shard_images=count)
 
 
 def differences(there: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

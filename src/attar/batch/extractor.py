@@ -112,10 +112,7 @@ def reduced(map: Array, reduce: Reduce) -> Array:
     if reduce == "none":
         return map
     if map.ndim != 3:
-        raise ShapeError(
-            f"batch: reduce is {reduce!r}, and what the layer answers is a vector already, of "
-            f"shape {map.shape}; accepted is 'none'"
-        )
+        raise _no_map(reduce, map.shape)
     batch = map[None]
     if reduce == "spp":
         answer = nn.spatial_pyramid_pool(batch, PYRAMID)
@@ -123,6 +120,13 @@ def reduced(map: Array, reduce: Reduce) -> Array:
         answer = nn.global_pool(batch, "AVG" if reduce == "gap" else "MAX")
     vector: Array = answer[0]
     return vector
+
+
+def _no_map(reduce: str, shape: tuple[int | None, ...]) -> ShapeError:
+    return ShapeError(
+        f"batch: reduce is {reduce!r}, and what the layer answers is no map but of shape {shape}; "
+        "accepted is 'none'"
+    )
 
 
 class _Base(Protocol):
@@ -139,7 +143,7 @@ class _Steps:
     """Filter, detect, condense."""
 
     def __init__(self, config: BatchConfig, steps: ThreeSteps) -> None:
-        self.color = config.color
+        self.color: Color = config.color
         self.size = config.size
         self._kernel = steps.kernel if isinstance(steps.kernel, str) else np.array(steps.kernel)
         self._options = steps.options()
@@ -155,7 +159,9 @@ class _Layer:
     def __init__(self, config: BatchConfig, layer: LayerOfModel) -> None:
         self._model = open_model(layer.file, size=config.size, **layer.options)
         self._name = layer.layer
-        self._model.layer(layer.layer)  # which says what there is instead
+        shape = self._model.layer(layer.layer).output_shape
+        if config.reduce != "none" and len(shape) != 3:
+            raise _no_map(config.reduce, shape)
         given = self._model.input
         self.color: Color = "gray" if given.channels == 1 else "rgb"
         fixed = given.height is not None and given.width is not None

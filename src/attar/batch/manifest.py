@@ -64,7 +64,7 @@ def write_manifest(store: Store, name: str, rows: Iterable[Row], shard_images: i
     """
     from pyarrow import parquet
 
-    names = []
+    names: list[str] = []
     left = iter(rows)
     with (
         store.write(name) as file,

@@ -48,12 +48,28 @@ class Store(Protocol):
         """Return the sorted names of the files that lie in a folder; none where it is not there."""
         ...
 
+    def entries(self) -> list[str]:
+        """Return the sorted names of all files and folders at the top."""
+        ...
+
     def remove(self, name: str) -> None:
         """Remove a file or a folder with all in it, where it is there."""
         ...
 
+    def rename(self, name: str, new: str) -> None:
+        """Give a file another name, in one step where that can be done."""
+        ...
+
     def lock(self) -> contextlib.AbstractContextManager[None]:
         """Keep others out while the block runs, where that can be done."""
+        ...
+
+    def holder(self) -> str | None:
+        """Return who has the lock; None where nobody has it, or nobody can."""
+        ...
+
+    def remove_unfinished(self) -> None:
+        """Remove what processes left that were killed while they wrote."""
         ...
 
 
@@ -108,6 +124,10 @@ class FolderStore:
             if entry.is_file() and not entry.name.startswith(_TEMPORARY)
         )
 
+    def entries(self) -> list[str]:
+        """Return the names of all that lies in the folder."""
+        return sorted(path.name for path in self.folder.iterdir()) if self.folder.is_dir() else []
+
     def remove(self, name: str) -> None:
         """Remove a file or a folder."""
         path = self.folder / name
@@ -116,9 +136,18 @@ class FolderStore:
         else:
             path.unlink(missing_ok=True)
 
+    def rename(self, name: str, new: str) -> None:
+        """Give a file another name."""
+        (self.folder / name).replace(self.folder / new)
+        _sync_folder((self.folder / new).parent)
+
     def lock(self) -> Lock:
         """Return a lock that ends with this process, however that ends."""
         return Lock(self.folder / "_attar" / _LOCK)
+
+    def holder(self) -> str | None:
+        """Return who has the lock."""
+        return self.lock().holder()
 
     def remove_unfinished(self) -> None:
         """Remove what processes left that were killed while they wrote."""
@@ -163,7 +192,7 @@ class Lock(contextlib.AbstractContextManager[None]):
             self._file.close()
             self._file = None
 
-    def held(self) -> str | None:
+    def holder(self) -> str | None:
         """Return who has it; None if nobody."""
         if not self._path.is_file():
             return None
@@ -208,22 +237,39 @@ class FsspecStore:
 
     def names(self, folder: str) -> list[str]:
         """Return the names of the files in a folder."""
-        try:
-            entries = self._system.ls(self._path(folder), detail=True)
-        except FileNotFoundError:
-            return []
         return sorted(
-            entry["name"].rsplit("/", 1)[-1] for entry in entries if entry["type"] == "file"
+            entry["name"].rsplit("/", 1)[-1]
+            for entry in self._listed(folder)
+            if entry["type"] == "file"
         )
+
+    def entries(self) -> list[str]:
+        """Return the names of all that lies in the folder."""
+        return sorted(entry["name"].rsplit("/", 1)[-1] for entry in self._listed(""))
 
     def remove(self, name: str) -> None:
         """Remove a file or a folder."""
         with contextlib.suppress(FileNotFoundError):
             self._system.rm(self._path(name), recursive=True)
 
+    def rename(self, name: str, new: str) -> None:
+        """Give a file another name; an object store copies it."""
+        self._system.mv(self._path(name), self._path(new))
+
     def lock(self) -> contextlib.AbstractContextManager[None]:
         """Keep nobody out."""
         return contextlib.nullcontext()
+
+    def holder(self) -> None:
+        """Nobody has a lock."""
+
+    def remove_unfinished(self) -> None:
+        """Nothing is ever there that is not finished."""
+
+    def _listed(self, folder: str) -> list[dict[str, Any]]:
+        with contextlib.suppress(FileNotFoundError):
+            return list(self._system.ls(self._path(folder), detail=True))
+        return []
 
     def _path(self, name: str) -> str:
         return f"{self._root.rstrip('/')}/{name}".rstrip("/")

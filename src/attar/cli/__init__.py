@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 
 from cyclopts import CycloptsError
 
-from attar.cli import audit, experiment, explore, extract, maps, repair
+from attar.cli import audit, batch, experiment, explore, extract, maps, repair
 from attar.cli.shell import DONE, EPILOGUE, INTERRUPTED, USAGE, app
 from attar.errors import AttarError
 
@@ -25,6 +25,7 @@ _COMMANDS: dict[str, tuple[Callable[..., int], str, str]] = {
     "explore": (explore.explore, "[OPTIONS] [MODEL] [IMAGE]", EPILOGUE),
     "audit": (audit.audit, "[OPTIONS] MODEL [IMAGE...]", audit.EPILOGUE),
     "repair": (repair.repair, "[OPTIONS] MODEL [IMAGE...]", repair.EPILOGUE),
+    "batch": (batch.batch, "[OPTIONS] SRC DST", batch.EPILOGUE),
     "experiment": (experiment.experiment, "[OPTIONS] NAME [IMAGE...]", EPILOGUE),
 }
 for _name, (_function, _usage, _epilogue) in _COMMANDS.items():

@@ -28,7 +28,7 @@ from attar.cli.opening import (
     open_as_stated,
     progress_bar,
 )
-from attar.cli.shell import DONE, FILES, INTERRUPTED, OWN_SUFFIX, SOME_FAILED
+from attar.cli.shell import DONE, FILES, INTERRUPTED, OWN_SUFFIX, SOME_FAILED, duration
 from attar.errors import ArgumentError
 from attar.tables import count
 
@@ -284,23 +284,10 @@ class _Lines:
         left = (now - self._started) * (total - done) / made
         print(
             f"attar: audit: {100 * done // total} %, {count(done)} of {count(total)} passes, about "
-            f"{_duration(left)} left",
+            f"{duration(left)} left",
             file=sys.stderr,
             flush=True,
         )
-
-
-def _duration(seconds: float) -> str:
-    """Write a duration in the unit that fits.
-
-    Examples
-    --------
-    >>> _duration(42.3), _duration(300), _duration(9000)
-    ('42 s', '5 min', '2.5 h')
-    """
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 # ------------------------------------------------------------------------ what came of it

@@ -4,7 +4,6 @@ import dataclasses
 import gc
 import json
 import os
-import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -12,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from cyclopts import Group, Parameter
+from cyclopts import Parameter
 
 from attar.cli.shell import (
     DONE,
@@ -21,10 +20,10 @@ from attar.cli.shell import (
     SOME_FAILED,
     aligned,
     check_max_pixels,
-    counts,
     percent,
     reason,
 )
+from attar.cli.steps import COUNTS, KERNEL, PADDING, STEPS, step_options
 from attar.errors import ArgumentError, AttarError
 from attar.tables import shape_text
 
@@ -36,25 +35,18 @@ if TYPE_CHECKING:
 __all__ = ["extract"]
 
 _SCHEMA = "attar.extract/1"
-_STEPS = Group("Filter, detect, condense", sort_key=1)
 
 
 def extract(
     *images: Annotated[str, Parameter(name="IMAGE", show_default=False)],
-    kernel: Annotated[
-        str, Parameter(group=_STEPS, allow_leading_hyphen=True, metavar='NAME|FILE.npy|"ROWS"')
-    ] = "edge",
-    conv_stride: Annotated[str, Parameter(group=_STEPS, metavar="N|VxH")] = "1",
-    conv_padding: Annotated[
-        str, Parameter(group=_STEPS, allow_leading_hyphen=True, metavar="same|valid|T,B,L,R")
-    ] = "same",
-    activation: Annotated[Literal["relu", "none"], Parameter(group=_STEPS)] = "relu",
-    pool: Annotated[Literal["max", "average", "none"], Parameter(group=_STEPS)] = "max",
-    pool_size: Annotated[str, Parameter(group=_STEPS, metavar="N|VxH")] = "2",
-    pool_stride: Annotated[str | None, Parameter(group=_STEPS, metavar="N|VxH")] = None,
-    pool_padding: Annotated[
-        str, Parameter(group=_STEPS, allow_leading_hyphen=True, metavar="same|valid|T,B,L,R")
-    ] = "same",
+    kernel: Annotated[str, KERNEL] = "edge",
+    conv_stride: Annotated[str, COUNTS] = "1",
+    conv_padding: Annotated[str, PADDING] = "same",
+    activation: Annotated[Literal["relu", "none"], Parameter(group=STEPS)] = "relu",
+    pool: Annotated[Literal["max", "average", "none"], Parameter(group=STEPS)] = "max",
+    pool_size: Annotated[str, COUNTS] = "2",
+    pool_stride: Annotated[str | None, COUNTS] = None,
+    pool_padding: Annotated[str, PADDING] = "same",
     color: Annotated[Literal["gray", "rgb"], Parameter(group=FILES)] = "gray",
     output: Annotated[
         str | None, Parameter(name=["--output", "-o"], group=FILES, metavar="FILE|FOLDER|PATTERN")
@@ -109,15 +101,15 @@ def extract(
     """
     if not images:
         raise ArgumentError("extract: which image? Name pictures or folders: attar extract IMAGE")
-    options: dict[str, Any] = {
-        "conv_stride": counts("--conv-stride", conv_stride),
-        "conv_padding": _padding("--conv-padding", conv_padding),
-        "activation": activation,
-        "pool": pool,
-        "pool_size": counts("--pool-size", pool_size),
-        "pool_stride": None if pool_stride is None else counts("--pool-stride", pool_stride),
-        "pool_padding": _padding("--pool-padding", pool_padding),
-    }
+    options = step_options(
+        conv_stride=conv_stride,
+        conv_padding=conv_padding,
+        activation=activation,
+        pool=pool,
+        pool_size=pool_size,
+        pool_stride=pool_stride,
+        pool_padding=pool_padding,
+    )
     check_max_pixels(max_pixels)
     weights, spec = _check_once(kernel, options)
     files, failed = _list(images)
@@ -150,19 +142,6 @@ class _Outcome:
     stats: "ExtractionStats | None" = None
     output: Path | None = None
     error: str | None = None
-
-
-def _padding(option: str, text: str) -> str | tuple[tuple[int, int], tuple[int, int]]:
-    """Parse ``same``, ``valid`` or ``top,bottom,left,right``."""
-    if text.strip().lower() in ("same", "valid"):
-        return text.strip().lower()
-    if re.fullmatch(r"\s*\d+(\s*,\s*\d+){3}\s*", text):
-        top, bottom, left, right = (int(number) for number in text.split(","))
-        return (top, bottom), (left, right)
-    raise ArgumentError(
-        f"{option} is {text!r}; accepted are same, valid, and top,bottom,left,right in whole "
-        "numbers, as in 1,1,2,2"
-    )
 
 
 def _check_once(kernel: str, options: dict[str, Any]) -> "tuple[Any, ExtractionSpec]":

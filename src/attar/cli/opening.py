@@ -27,6 +27,7 @@ __all__ = [
     "TrustModel",
     "images_of",
     "labels_of",
+    "numbers",
     "open_as_stated",
     "progress_bar",
 ]
@@ -71,14 +72,15 @@ def open_as_stated(
         model,
         trust=trust_model,
         size=None if size is None else counts("--size", size),
-        mean=None if mean is None else _numbers("--mean", mean),
-        std=None if std is None else _numbers("--std", std),
+        mean=None if mean is None else numbers("--mean", mean),
+        std=None if std is None else numbers("--std", std),
         output=int(model_output) if model_output and model_output.isdecimal() else model_output,
         **stated,
     )
 
 
-def _numbers(option: str, text: str) -> list[float]:
+def numbers(option: str, text: str) -> list[float]:
+    """Parse ``124`` or ``124,117,104``."""
     try:
         return [float(part) for part in text.split(",")]
     except ValueError:

@@ -104,3 +104,16 @@ def aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
 def percent(fraction: float) -> str:
     """Write a fraction to a tenth of a percent."""
     return f"{100 * fraction:.1f} %"
+
+
+def duration(seconds: float) -> str:
+    """Write a duration in the unit that fits.
+
+    Examples
+    --------
+    >>> duration(42.3), duration(300), duration(9000)
+    ('42 s', '5 min', '2.5 h')
+    """
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

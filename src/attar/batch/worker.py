@@ -1,0 +1,91 @@
+"""The program that computes shards: tasks on standard input, what comes of them on standard output.
+
+`attar.batch.keeper` starts it. It ends when its standard input does, or with the next image when
+nobody hears it any more.
+"""
+
+import os
+import pickle
+import sys
+from typing import Any, BinaryIO, NamedTuple
+
+from attar.batch.config import BatchConfig
+from attar.batch.outputs import Shard
+from attar.batch.plan import Done
+from attar.batch.store import open_store
+from attar.batch.work import Tally, compute
+from attar.errors import AttarError
+
+__all__ = ["Begun", "Failed", "Task", "main"]
+
+
+class Task(NamedTuple):
+    """A shard to compute, without the images in `skip`, by place, and the reasons."""
+
+    shard: Shard
+    skip: dict[int, str]
+
+
+class Begun(NamedTuple):
+    """An image is looked at now, when so many are done."""
+
+    tally: Tally
+
+
+class Failed(NamedTuple):
+    """The shard could not be computed or written; an image alone is no reason for that."""
+
+    error: BaseException
+
+
+def serve(source: BinaryIO, sink: BinaryIO) -> None:
+    """Take a configuration and an address of an output, then tasks; answer each with a `Done`."""
+    config: BatchConfig
+    config, address = pickle.load(source)
+    store = open_store(address)
+    while True:
+        try:
+            task: Task = pickle.load(source)
+        except EOFError:
+            return
+        send(sink, _answer(task, config, store, sink))
+
+
+def _answer(task: Task, config: BatchConfig, store: Any, sink: BinaryIO) -> Done | Failed:
+    try:
+        return compute(
+            store, task.shard, config, skip=task.skip, tell=lambda tally: send(sink, Begun(tally))
+        )
+    except BrokenPipeError:  # nobody is there any more
+        raise
+    except (AttarError, OSError, MemoryError) as error:
+        return Failed(_plain(error))
+
+
+def _plain(error: BaseException) -> BaseException:
+    """Return an error that can travel: no class of a package that the other side lacks."""
+    known: tuple[type[BaseException], ...] = (AttarError, OSError, MemoryError)
+    if isinstance(error, OSError) and not isinstance(error, AttarError):
+        return OSError(error.errno, error.strerror or str(error), error.filename)
+    kind = next(
+        each for each in (type(error), *known) if each.__module__ in ("builtins", "attar.errors")
+    )
+    return kind(str(error))
+
+
+def send(sink: BinaryIO, message: object) -> None:
+    """Write a message, and let it go at once."""
+    sink.write(pickle.dumps(message))
+    sink.flush()
+
+
+def main() -> None:
+    """Serve the pipes of this process."""
+    # Whatever a library prints must not get between the messages.
+    sink = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    serve(sys.stdin.buffer, sink)
+
+
+if __name__ == "__main__":
+    main()
