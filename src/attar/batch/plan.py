@@ -19,7 +19,17 @@ from attar.batch.store import Store, to_json
 from attar.errors import ArgumentError
 from attar.tables import count
 
-__all__ = ["OWN", "Done", "Plan", "done", "make_plan", "read_plan", "record"]
+__all__ = [
+    "OWN",
+    "Done",
+    "Plan",
+    "done",
+    "finished_record",
+    "forget",
+    "make_plan",
+    "read_plan",
+    "record",
+]
 
 OWN = "_attar"
 """The folder with what a batch needs to go on. Readers of Parquet leave such names out."""
@@ -73,13 +83,19 @@ class Plan:
     manifest: str
     version: str
 
-    def jobs(self, store: Store, finished: Iterable[str]) -> Iterator[Shard]:
-        """Give the shards that are not finished; their images are read when they are asked for."""
-        skipped = frozenset(finished)
+    def shard(self, store: Store, number: int) -> Shard:
+        """Return a shard with its images."""
+        return self._shard(Manifest(store, self.manifest), number)
+
+    def jobs(self, store: Store, numbers: Iterable[int]) -> Iterator[Shard]:
+        """Give some shards; their images are read when they are asked for."""
         manifest = Manifest(store, self.manifest)
-        for number, name in enumerate(self.shards):
-            if name not in skipped:
-                yield Shard(name, number * self.config.shard_images, manifest.rows(number))
+        for number in numbers:
+            yield self._shard(manifest, number)
+
+    def _shard(self, manifest: Manifest, number: int) -> Shard:
+        begin = number * self.config.shard_images
+        return Shard(self.shards[number], begin, manifest.rows(number))
 
 
 class Planned(NamedTuple):
@@ -225,11 +241,17 @@ def record(store: Store, done: Done) -> None:
 def done(store: Store, plan: Plan) -> dict[str, Done]:
     """Return what is written down of the shards that are finished."""
     there = {name.removesuffix(".json") for name in store.names(_DONE)}
-    return {
-        name: json.loads(store.read(f"{_DONE}/{name}.json"))
-        for name in plan.shards
-        if name in there
-    }
+    records = ((name, finished_record(store, name)) for name in plan.shards if name in there)
+    return {name: found for name, found in records if found is not None}
+
+
+def finished_record(store: Store, name: str) -> Done | None:
+    """Return what is written down of one shard; None where it is not finished."""
+    try:
+        record: Done = json.loads(store.read(f"{_DONE}/{name}.json"))
+    except FileNotFoundError:
+        return None
+    return record
 
 
 def forget(store: Store, names: Iterable[str]) -> None:

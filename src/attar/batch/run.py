@@ -12,7 +12,7 @@ from attar.batch.columns import pyarrow
 from attar.batch.config import BatchConfig, Color, Format, LayerOfModel, Reduce, ThreeSteps
 from attar.batch.engines.local import Told, run_here, run_local
 from attar.batch.extractor import Extractor
-from attar.batch.outputs import Shard, output_for
+from attar.batch.outputs import output_for
 from attar.batch.plan import OWN, Done, Plan, done, forget, make_plan, read_plan
 from attar.batch.report import BatchReport, Progress, ProgressCounter, report_of
 from attar.batch.sources import list_rows
@@ -220,14 +220,15 @@ def _computed(
     workers: int | None,
     tell: Told,
 ) -> Iterator[Done]:
-    shards: Iterator[Shard] = plan.jobs(store, finished)
-    left = len(plan.shards) - len(finished)
-    if not left:
+    numbers = [number for number, name in enumerate(plan.shards) if name not in finished]
+    if not numbers:
         return iter(())
     if engine == "ray":
         from attar.batch.engines.ray import run_on_ray
 
-        return run_on_ray(shards, plan.config, store, workers, tell)
+        return run_on_ray(plan, numbers, store, workers)
+    shards = plan.jobs(store, numbers)
     if any(each.startswith("memory://") for each in [*plan.source, store.address]):
         return run_here(shards, plan.config, store, tell)
-    return run_local(shards, plan.config, store, min(workers or get_num_threads(), left), tell)
+    most = min(workers or get_num_threads(), len(numbers))
+    return run_local(shards, plan.config, store, most, tell)
