@@ -30,7 +30,7 @@ from attar.files import atomic_path
 if TYPE_CHECKING:
     from PIL.ImageFile import ImageFile
 
-__all__ = ["decode_image", "list_images", "read_image", "resize_image", "write_image"]
+__all__ = ["SUFFIXES", "decode_image", "list_images", "read_image", "resize_image", "write_image"]
 
 ImagePath = str | os.PathLike[str]
 Color = Literal["keep", "gray", "rgb"]
@@ -50,6 +50,7 @@ _FORMAT_OF_SUFFIX: Final = {
     ".dib": "BMP",
     ".gif": "GIF",
 }
+SUFFIXES: Final = tuple(_FORMAT_OF_SUFFIX)
 # Ours rather than Image.open: it keeps every other decoder in Pillow out of reach of a hostile
 # file, imports one plugin instead of all, and leaves Pillow's own pixel limit out of it.
 _MAGIC: Final = {

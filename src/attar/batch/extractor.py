@@ -12,7 +12,6 @@ from attar.batch.config import BatchConfig, Color, LayerOfModel, Reduce, ThreeSt
 from attar.errors import ShapeError
 from attar.extraction import extract
 from attar.images import decode_image, resize_image
-from attar.models import open_model
 
 __all__ = ["Extractor", "Features", "reduced"]
 
@@ -144,7 +143,7 @@ class _Steps:
 
     def __init__(self, config: BatchConfig, steps: ThreeSteps) -> None:
         self.color: Color = config.color
-        self.size = config.size
+        self.size: tuple[int, int] | None = config.size
         self._kernel = steps.kernel if isinstance(steps.kernel, str) else np.array(steps.kernel)
         self._options = steps.options()
 
@@ -157,6 +156,8 @@ class _Layer:
     """The answer of a layer."""
 
     def __init__(self, config: BatchConfig, layer: LayerOfModel) -> None:
+        from attar.models import open_model
+
         self._model = open_model(layer.file, size=config.size, **layer.options)
         self._name = layer.layer
         shape = self._model.layer(layer.layer).output_shape
@@ -164,8 +165,9 @@ class _Layer:
             raise _no_map(config.reduce, shape)
         given = self._model.input
         self.color: Color = "gray" if given.channels == 1 else "rgb"
-        fixed = given.height is not None and given.width is not None
-        self.size = (given.height, given.width) if fixed else None
+        self.size: tuple[int, int] | None = None
+        if given.height is not None and given.width is not None:
+            self.size = given.height, given.width
 
     def map(self, image: Array) -> Array:
         planes = image if image.ndim == 3 else image[:, :, None]

@@ -15,10 +15,10 @@ from typing import Any
 
 import attar
 from attar.batch.config import BatchConfig
+from attar.batch.messages import Begun, Failed, Task, send
 from attar.batch.outputs import Shard
 from attar.batch.plan import Done
 from attar.batch.work import Tell
-from attar.batch.worker import Begun, Failed, Task, send
 from attar.errors import AttarError
 
 __all__ = ["Keeper"]
@@ -151,7 +151,7 @@ class Keeper:
         if process is not None:
             process.kill()
             process.wait()
-            for pipe in (process.stdin, process.stdout):
+            for pipe in (process.stdin, process.stdout, self._stderr):
                 _close(pipe)
 
 

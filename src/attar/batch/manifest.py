@@ -8,11 +8,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, NamedTuple, cast
 
-from attar.batch.columns import pyarrow
+from attar.batch.columns import pyarrow, readable
 from attar.batch.rows import Kind, Row
 from attar.batch.store import Store
 
-__all__ = ["Changes", "Manifest", "changes", "shard_name", "write_manifest"]
+__all__ = ["Changes", "Manifest", "changes", "repeated", "shard_name", "write_manifest"]
 
 _DIGITS = 16  # of a hash in a name: 64 bits
 
@@ -74,6 +74,18 @@ def write_manifest(store: Store, name: str, rows: Iterable[Row], shard_images: i
             names.append(shard_name(len(names), held))
             writer.write_table(_table(held))
     return names
+
+
+def repeated(store: Store, name: str) -> list[str]:
+    """Return the names that several images of a manifest have."""
+    import pyarrow.compute as pc
+    from pyarrow import parquet
+
+    paths = parquet.read_table(pyarrow().BufferReader(store.read(name)), columns=["path"])["path"]
+    if pc.count_distinct(paths).as_py() == len(paths):
+        return []
+    counts = pc.value_counts(paths)
+    return [readable(_text(each["values"])) for each in counts.to_pylist() if each["counts"] > 1]
 
 
 def shard_name(number: int, rows: Sequence[Row]) -> str:

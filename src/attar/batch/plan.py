@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypedDict
 
 from attar.batch.columns import pyarrow
 from attar.batch.config import BatchConfig, differences
-from attar.batch.manifest import Changes, Manifest, changes, write_manifest
+from attar.batch.manifest import Changes, Manifest, changes, repeated, write_manifest
 from attar.batch.outputs import ARRAY, Shard
 from attar.batch.rows import Row
 from attar.batch.store import Store, to_json
@@ -156,6 +156,11 @@ def make_plan(
         config = replace(config, shard_images=shard_images or fitting)
         left = chain(first, left)
     shards = write_manifest(store, _LISTING, left, config.shard_images)
+    if names := repeated(store, _LISTING):
+        raise ArgumentError(
+            f"batch: {count(len(names))} names come more than once in the source, so that it would "
+            f"not be clear whose features are whose: {', '.join(names[:_NAMED])}"
+        )
     if before is None:
         _clear(store)
     found: Changes | None = None

@@ -7,35 +7,16 @@ nobody hears it any more.
 import os
 import pickle
 import sys
-from typing import Any, BinaryIO, NamedTuple
+from typing import BinaryIO
 
 from attar.batch.config import BatchConfig
-from attar.batch.outputs import Shard
+from attar.batch.messages import Begun, Failed, Task, send
 from attar.batch.plan import Done
-from attar.batch.store import open_store
-from attar.batch.work import Tally, compute
+from attar.batch.store import Store, open_store
+from attar.batch.work import compute
 from attar.errors import AttarError
 
-__all__ = ["Begun", "Failed", "Task", "main"]
-
-
-class Task(NamedTuple):
-    """A shard to compute, without the images in `skip`, by place, and the reasons."""
-
-    shard: Shard
-    skip: dict[int, str]
-
-
-class Begun(NamedTuple):
-    """An image is looked at now, when so many are done."""
-
-    tally: Tally
-
-
-class Failed(NamedTuple):
-    """The shard could not be computed or written; an image alone is no reason for that."""
-
-    error: BaseException
+__all__ = ["main"]
 
 
 def serve(source: BinaryIO, sink: BinaryIO) -> None:
@@ -51,7 +32,7 @@ def serve(source: BinaryIO, sink: BinaryIO) -> None:
         send(sink, _answer(task, config, store, sink))
 
 
-def _answer(task: Task, config: BatchConfig, store: Any, sink: BinaryIO) -> Done | Failed:
+def _answer(task: Task, config: BatchConfig, store: Store, sink: BinaryIO) -> Done | Failed:
     try:
         return compute(
             store, task.shard, config, skip=task.skip, tell=lambda tally: send(sink, Begun(tally))
@@ -71,12 +52,6 @@ def _plain(error: BaseException) -> BaseException:
         each for each in (type(error), *known) if each.__module__ in ("builtins", "attar.errors")
     )
     return kind(str(error))
-
-
-def send(sink: BinaryIO, message: object) -> None:
-    """Write a message, and let it go at once."""
-    sink.write(pickle.dumps(message))
-    sink.flush()
 
 
 def main() -> None:

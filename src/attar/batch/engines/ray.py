@@ -58,7 +58,7 @@ def run_on_ray(plan: Plan, numbers: list[int], store: Store, workers: int | None
             _Actor,
             fn_constructor_args=(store.address,),
             batch_size=1,
-            concurrency=(1, most),
+            compute=ray.data.ActorPoolStrategy(min_size=1, max_size=most),
             num_cpus=1,
         )
         for answer in answers.iter_rows():
@@ -75,8 +75,8 @@ def _record(answer: dict[str, Any], store: Store) -> Done:
     record: Done = json.loads(answer["record"])
     if finished_record(store, record["shard"]) is None:
         raise AttarError(
-            f"batch: a node of the cluster wrote to {store.address}, and nothing of it is seen here; "
-            "name an output that all nodes share"
+            f"batch: a node of the cluster wrote to {store.address}, of which "
+            "nothing is seen here; name an output that all nodes share"
         )
     return record
 
