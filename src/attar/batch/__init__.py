@@ -9,7 +9,7 @@
 from attar.batch.config import BatchConfig, LayerOfModel, ThreeSteps
 from attar.batch.report import BatchReport, Failure, Progress, status
 from attar.batch.rows import Row
-from attar.batch.run import run
+from attar.batch.runs import run
 from attar.batch.shard import process_shard
 from attar.batch.sources import list_rows
 

@@ -21,7 +21,7 @@ from attar.cli.opening import (
 )
 from attar.cli.shell import DONE, FILES, INTERRUPTED, SOME_FAILED, counts, duration
 from attar.cli.steps import COUNTS, KERNEL, PADDING, STEPS, step_options
-from attar.errors import ArgumentError
+from attar.errors import ArgumentError, AttarError
 from attar.tables import count
 
 if TYPE_CHECKING:
@@ -168,17 +168,10 @@ def batch(
         raise ArgumentError(f"batch: {_option(unfit[0])} is for {what}, and none is used")
     chosen = {name: value for name, value in (steps | opening).items() if value is not None}
     *sources, destination = places
-    begun = False
 
     from attar.batch import run
 
     with _progress() as tell:
-
-        def told(progress: "Progress") -> None:
-            nonlocal begun
-            begun = True
-            tell(progress)
-
         try:
             report = run(
                 sources,
@@ -198,13 +191,13 @@ def batch(
                 update=update,
                 retry=retry,
                 fresh=fresh,
-                progress=told,
+                progress=tell,
                 **chosen,
             )
         except KeyboardInterrupt:
             stopped, why = INTERRUPTED, "interrupted"
         except (OSError, MemoryError) as error:
-            if isinstance(error, ArgumentError) or not begun:
+            if isinstance(error, AttarError):
                 raise
             stopped, why = STOPPED, f"stopped: {error}"
         else:

@@ -161,6 +161,7 @@ def run(
         counter = ProgressCounter(report_of(store, plan), progress or (lambda _: None))
         for each in _computed(plan, finished, store, engine, workers, counter):
             counter.end(each)
+        store.remove_unfinished()  # of workers that were killed
         return report_of(
             store,
             plan,
