@@ -84,14 +84,14 @@ def test_killed_at_any_moment(source, undisturbed, tmp_path, victim):
         elif workers := workers_of(process):
             os.kill(chance.choice(workers), signal.SIGKILL)
             killed += 1
-        process.communicate(timeout=60)
+        _, told = process.communicate(timeout=60)
         check_finished(output, undisturbed.files)
         if process.returncode == 3:
             assert kept(output) == undisturbed.files
             shutil.rmtree(output)
             ended += 1
         else:
-            assert (victim, process.returncode) == ("run", -signal.SIGKILL)
+            assert (victim, process.returncode) == ("run", -signal.SIGKILL), told
             killed += 1
     process = command(source, output, *OPTIONS)
     process.communicate(timeout=60)

@@ -12,17 +12,29 @@ import io
 import json
 import os
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from attar import kernels, nn
+from attar import nn
 from attar.arrays import from_caller
-from attar.errors import ArgumentError, DTypeError, ShapeError
+from attar.by_rows import condense_by_rows, is_by_rows
+from attar.errors import ArgumentError
 from attar.files import atomic_path
-from attar.spec import ExtractionSpec, Padding, resolve
+from attar.on_disk import is_on_disk
+from attar.operands import (
+    NN_POOLING,
+    as_filters,
+    as_floats,
+    as_kernel,
+    nn_arguments,
+    nn_padding,
+    wrong_rank,
+)
+from attar.spec import ExtractionSpec, resolve
 from attar.stats import ExtractionStats, MapStats, measure, table_rows
 
 if TYPE_CHECKING:
@@ -35,9 +47,6 @@ Array: TypeAlias = NDArray[Any]
 PICTURE_SUFFIXES = (".png", ".svg", ".pdf")
 SUFFIXES = (*PICTURE_SUFFIXES, ".npy", ".npz")
 
-# What an integer image is divided by: its white.
-_WHITE = {np.dtype(np.uint8): 255, np.dtype(np.uint16): 65535}
-_NN_POOLING = {"max": "MAX", "average": "AVG"}
 _NOTEBOOK_DPI = 100
 
 
@@ -81,7 +90,14 @@ class Extraction:
     @functools.cached_property
     def stats(self) -> ExtractionStats:
         """The numbers of the maps, computed when first read."""
-        return measure(self.image, self.filter, self.detect, self.condense)
+        return measure(
+            self.image, self.filter, self.detect, self.condense, with_image=self._is_held
+        )
+
+    @property
+    def _is_held(self) -> bool:
+        """Whether the image is there as it was filtered."""
+        return isinstance(self.image, np.ndarray) and self.image.dtype.kind == "f"
 
     def figure(self, **options: Any) -> "Figure":
         """Draw the sequence: `attar.figures.stages` of this result.
@@ -104,6 +120,11 @@ class Extraction:
         """
         from attar import figures
 
+        if not self._is_held:
+            raise ArgumentError(
+                "figure: the image was read by rows and is not in memory; extract from a part of "
+                "it, image[:1000, :1000], to look at that"
+            )
         return figures.stages(self, **options)
 
     def save(self, path: str | os.PathLike[str], **options: Any) -> Path:
@@ -165,6 +186,11 @@ class Extraction:
             raise ArgumentError(
                 f"save: {', '.join(sorted(options))} applies to pictures "
                 f"({', '.join(PICTURE_SUFFIXES)}), not to {suffix}"
+            )
+        if suffix == ".npz" and not self._is_held:
+            raise ArgumentError(
+                "save: the image was read by rows and is not in memory; save the condensed map "
+                "alone, as .npy"
             )
         # An open file, since NumPy adds a suffix of its own to a name that ends in ".NPY".
         with atomic_path(path) as temporary, temporary.open("wb") as file:
@@ -235,6 +261,7 @@ def extract(
     pool_stride: int | Sequence[int] | None = None,
     pool_padding: str | Sequence[Sequence[int]] = "same",
     stages: bool = True,
+    out: Any = None,
 ) -> Extraction:
     """Filter an image with a kernel, detect the feature, condense the map.
 
@@ -267,7 +294,12 @@ def extract(
         The window of the condense step.
     stages : bool, default True
         Keep the filtered and the detected map. False runs the three steps as one pass that
-        never writes them, which is faster and takes a fraction of the memory.
+        never writes them, which is faster and takes a fraction of the memory. A memory map, a Zarr
+        array or an `attar.rasters.Raster` is then read some rows at a time; `Extraction.image`
+        stays what was given, unscaled, and is not measured.
+    out : array, memory map or Zarr array, optional
+        Where to write the condensed map, with ``stages=False``. It has the dtype of the image as
+        it is filtered: float32 for uint8 and uint16.
 
     Returns
     -------
@@ -298,31 +330,29 @@ def extract(
     >>> result.stats.detect.dead_space, result.stats.intensification
     (0.8333333333333334, 2.0)
     """
+    if out is not None and stages:
+        raise ArgumentError("extract: out is for the condensed map alone; pass stages=False too")
+    options: dict[str, Any] = dict(
+        bias=bias, conv_stride=conv_stride, conv_padding=conv_padding, activation=activation,
+        pool=pool, pool_size=pool_size, pool_stride=pool_stride, pool_padding=pool_padding,
+    )  # fmt: skip
+    if not stages and (is_by_rows(image) or is_on_disk(out)):
+        weights, condensed, spec = condense_by_rows(image, kernel, out, options)
+        given = np.asarray(image) if isinstance(image, np.ndarray) else image
+        return Extraction(_read_only(given), weights, None, None, _read_only(condensed), spec)
     pixels = _as_image(image)
-    weights = _as_kernel(kernel, pixels.dtype)
-    filters = _as_filters(weights, pixels)
-    spec = resolve(
-        kernel,
-        weights.shape,
-        bias=bias,
-        conv_stride=conv_stride,
-        conv_padding=conv_padding,
-        activation=activation,
-        pool=pool,
-        pool_size=pool_size,
-        pool_stride=pool_stride,
-        pool_padding=pool_padding,
-    )
+    weights = as_kernel(kernel, pixels.dtype)
+    filters = as_filters(weights, pixels)
+    spec = resolve(kernel, weights.shape, **options)
     batch = pixels.reshape(
         (1,) * (pixels.ndim < 4) + pixels.shape + (1,) * (pixels.ndim < 3),
     )
     offsets = None if spec.bias is None else np.array(spec.bias, dtype=pixels.dtype)
-    run = _stages if stages else _fused
-    maps = [
+    run = _stages if stages else partial(_fused, out=_as_batch(out, pixels.ndim))
+    filtered, detected, condensed = (
         None if found is None else _in_layout_of(pixels, found)
         for found in run(batch, filters, offsets, spec)
-    ]
-    filtered, detected, condensed = maps
+    )
     assert condensed is not None
     return Extraction(_read_only(pixels), _read_only(weights), filtered, detected, condensed, spec)
 
@@ -331,86 +361,41 @@ def _stages(
     batch: Array, filters: Array, bias: Array | None, spec: ExtractionSpec
 ) -> tuple[Array | None, Array | None, Array]:
     """Run filter, detect and condense one after the other, and keep each map."""
-    filtered = nn.conv2d(
-        batch, filters, spec.conv_stride, _nn_padding(spec.conv_padding), bias=bias
-    )
+    filtered = nn.conv2d(batch, filters, spec.conv_stride, nn_padding(spec.conv_padding), bias=bias)
     detected = filtered if spec.activation is None else nn.relu(filtered)
     if spec.pool is None:
         return filtered, detected, detected
     condensed = nn.pool(
         detected,
         spec.pool_size,
-        _NN_POOLING[spec.pool],
+        NN_POOLING[spec.pool],
         strides=spec.pool_stride,
-        padding=_nn_padding(spec.pool_padding),
+        padding=nn_padding(spec.pool_padding),
     )
     return filtered, detected, condensed
 
 
 def _fused(
-    batch: Array, filters: Array, bias: Array | None, spec: ExtractionSpec
+    batch: Any, filters: Array, bias: Array | None, spec: ExtractionSpec, out: Any = None
 ) -> tuple[Array | None, Array | None, Array]:
     """Run the three steps as one pass."""
-    condensed = nn.extract(
-        batch,
-        filters,
-        bias,
-        strides=spec.conv_stride,
-        padding=_nn_padding(spec.conv_padding),
-        activation=spec.activation,
-        window_shape=spec.pool_size,
-        pooling_type=None if spec.pool is None else _NN_POOLING[spec.pool],
-        pool_strides=spec.pool_stride,
-        pool_padding=_nn_padding(spec.pool_padding),
-    )
-    return None, None, condensed
-
-
-def _nn_padding(padding: Padding) -> Any:
-    return padding.upper() if isinstance(padding, str) else padding
+    return None, None, nn.extract(batch, filters, bias, **nn_arguments(spec), out=out)
 
 
 def _as_image(image: object) -> Array:
     """Return the image as a floating-point array of rank 2, 3 or 4."""
     pixels, _ = from_caller("extract", "image", image)
-    # Files hold either byte order; the arithmetic needs the processor's.
-    pixels = pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
-    if pixels.dtype in _WHITE:
-        # The quotient, not a product with the reciprocal: 255 / 255 has to be 1 exactly.
-        pixels = pixels.astype(np.float32) / np.float32(_WHITE[pixels.dtype])
-    if pixels.dtype not in (np.float32, np.float64):
-        raise DTypeError(
-            f"extract: the image has dtype {pixels.dtype}; accepted are float32, float64, "
-            "uint8 (divided by 255) and uint16 (divided by 65535)"
-        )
+    pixels = as_floats(pixels)
     if pixels.ndim not in (2, 3, 4):
-        raise ShapeError(
-            f"extract: the image has shape {pixels.shape}; accepted are (H, W), (H, W, C) "
-            "and (N, H, W, C)"
-        )
+        raise wrong_rank(pixels.shape)
     return pixels
 
 
-def _as_kernel(kernel: Any, dtype: np.dtype[Any]) -> Array:
-    parsed = kernels.parse_kernel(os.fspath(kernel) if isinstance(kernel, os.PathLike) else kernel)
-    # The cast of an array that has the dtype already still copies: the result is frozen.
-    return np.array(parsed, dtype=dtype)
-
-
-def _as_filters(weights: Array, pixels: Array) -> Array:
-    """Return the kernel as the (kh, kw, C, K) filters for this image."""
-    channels = 1 if pixels.ndim == 2 else pixels.shape[-1]
-    if weights.ndim == 2:
-        # max: an image with no channels at all is refused by nn, not by a division by zero.
-        shared = (weights / max(channels, 1)).astype(weights.dtype)[:, :, None, None]
-        return np.repeat(shared, channels, axis=2)
-    if weights.shape[2] != channels:
-        raise ShapeError(
-            f"extract: the kernel of shape {weights.shape} is for {weights.shape[2]} "
-            f"channel(s) and the image of shape {pixels.shape} has {channels}; accepted are "
-            f"(kh, kw) and (kh, kw, {channels}, K)"
-        )
-    return weights
+def _as_batch(out: Any, rank: int) -> Any:
+    """View the array for an answer with all four axes, or None."""
+    if not isinstance(out, np.ndarray) or rank == 4:
+        return out
+    return out[None] if out.ndim == 3 else out[None, :, :, None]
 
 
 def _in_layout_of(pixels: Array, found: Array) -> Array:
@@ -422,7 +407,9 @@ def _in_layout_of(pixels: Array, found: Array) -> Array:
     return _read_only(found)
 
 
-def _read_only(values: Array) -> Array:
+def _read_only(values: Any) -> Any:
+    if not isinstance(values, np.ndarray):  # what is on disk, or is read by rows
+        return values
     view = values.view()  # The caller's own array stays writable.
     view.flags.writeable = False
     return view

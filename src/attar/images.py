@@ -30,7 +30,16 @@ from attar.files import atomic_path
 if TYPE_CHECKING:
     from PIL.ImageFile import ImageFile
 
-__all__ = ["SUFFIXES", "decode_image", "list_images", "read_image", "resize_image", "write_image"]
+__all__ = [
+    "SUFFIXES",
+    "Color",
+    "decode_image",
+    "list_images",
+    "read_image",
+    "resize_image",
+    "scale_pixels",
+    "write_image",
+]
 
 ImagePath = str | os.PathLike[str]
 Color = Literal["keep", "gray", "rgb"]
@@ -570,6 +579,24 @@ def _finish(pixels: _Pixels, color: Color) -> npt.NDArray[np.float32]:
     wide = np.float64 if values.dtype == np.float64 else np.float32
     np.divide(values, wide(white), out=image, casting="same_kind")
     return np.repeat(image[..., None], 3, axis=2) if color == "rgb" and image.ndim == 2 else image
+
+
+def scale_pixels(values: Array, white: float, color: Color) -> npt.NDArray[np.float32]:
+    """Return pixels as `read_image` gives them.
+
+    Parameters
+    ----------
+    values : ndarray, (H, W) or (H, W, 3)
+        From 0, black, to `white`.
+    white : float
+    color : {"keep", "gray", "rgb"}
+
+    Examples
+    --------
+    >>> scale_pixels(np.array([[[255, 0, 0]]], np.uint8), 255, "gray")
+    array([[0.299]], dtype=float32)
+    """
+    return _finish(_Pixels(values, white, 1), color)
 
 
 # Encoding.

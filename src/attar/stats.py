@@ -7,9 +7,13 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from attar.on_disk import let_go
+
 __all__ = ["ExtractionStats", "MapStats", "measure", "measure_map", "table_rows"]
 
 Array: TypeAlias = NDArray[Any]
+
+_PART_BYTES = 32 << 20
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -82,7 +86,12 @@ class ExtractionStats:
 
 
 def measure(
-    image: Array, filtered: Array | None, detected: Array | None, condensed: Array
+    image: Array,
+    filtered: Array | None,
+    detected: Array | None,
+    condensed: Array,
+    *,
+    with_image: bool = True,
 ) -> ExtractionStats:
     """Measure the maps of one extraction.
 
@@ -91,6 +100,8 @@ def measure(
     image : ndarray, (H, W), (H, W, C) or (N, H, W, C)
     filtered, detected, condensed : ndarray, or None where a map was not kept
         With the batch axis in front where the image has one.
+    with_image : bool
+        False leaves the numbers of the image out, but for its size.
 
     Examples
     --------
@@ -98,7 +109,7 @@ def measure(
     >>> measure(detected, None, detected, np.eye(2)).intensification
     2.0
     """
-    batched = image.ndim == 4
+    batched = len(image.shape) == 4
     # One computation where a step was left out and two stages are the same array.
     known: dict[int, MapStats] = {}
 
@@ -108,7 +119,7 @@ def measure(
     before = None if detected is None else once(detected)
     after = once(condensed)
     return ExtractionStats(
-        image=once(image),
+        image=once(image) if with_image else unmeasured(image, batched=batched),
         filter=None if filtered is None else once(filtered),
         detect=before,
         condense=after,
@@ -124,19 +135,38 @@ def measure_map(values: Array, *, batched: bool = False) -> MapStats:
     >>> measure_map(np.eye(2))
     MapStats(size=(2, 2), minimum=0.0, maximum=1.0, dead_space=0.5, active_fraction=0.5)
     """
-    height, width = values.shape[1:3] if batched else values.shape[:2]
-    if not values.size:
-        return MapStats((height, width), None, None, None, None)
-    # fmin and fmax step over NaN, and unlike nanmin they neither copy nor warn.
-    lowest, highest = float(np.fmin.reduce(values, None)), float(np.fmax.reduce(values, None))
-    active = int(np.count_nonzero(values))
+    size = _size(values, batched)
+    if 0 in values.shape:
+        return MapStats(size, None, None, None, None)
+    lowest = highest = math.nan
+    active = 0
+    # In parts: of a map on disk, no more than one of them is in memory.
+    count = max(1, _PART_BYTES // (values.nbytes // values.shape[0]))
+    for begin in range(0, values.shape[0], count):
+        part = np.asarray(values[begin : begin + count])
+        # fmin and fmax step over NaN, and unlike nanmin they neither copy nor warn.
+        lowest = float(np.fmin(lowest, np.fmin.reduce(part, None)))
+        highest = float(np.fmax(highest, np.fmax.reduce(part, None)))
+        active += int(np.count_nonzero(part))
+        let_go(values)
+    total = math.prod(values.shape)
     return MapStats(
-        size=(height, width),
+        size=size,
         minimum=None if math.isnan(lowest) else lowest,
         maximum=None if math.isnan(highest) else highest,
-        dead_space=(values.size - active) / values.size,
-        active_fraction=active / values.size,
+        dead_space=(total - active) / total,
+        active_fraction=active / total,
     )
+
+
+def unmeasured(values: Array, *, batched: bool = False) -> MapStats:
+    """Return the size of a map alone."""
+    return MapStats(_size(values, batched), None, None, None, None)
+
+
+def _size(values: Array, batched: bool) -> tuple[int, int]:
+    height, width = values.shape[1:3] if batched else values.shape[:2]
+    return height, width
 
 
 def _intensification(before: MapStats | None, after: MapStats) -> float | None:

@@ -43,7 +43,7 @@ class Manifest:
 
     def rows(self, shard: int) -> list[Row]:
         """Return the images of a shard."""
-        return _rows(self._file.read_row_group(shard))
+        return _rows(self._file.read_row_group(shard, use_threads=False))
 
     def __iter__(self) -> Iterator[Row]:
         for shard in range(self.shards):
@@ -81,7 +81,9 @@ def repeated(store: Store, name: str) -> list[str]:
     import pyarrow.compute as pc
     from pyarrow import parquet
 
-    paths = parquet.read_table(pyarrow().BufferReader(store.read(name)), columns=["path"])["path"]
+    paths = parquet.read_table(
+        pyarrow().BufferReader(store.read(name)), columns=["path"], use_threads=False
+    )["path"]
     if pc.count_distinct(paths).as_py() == len(paths):
         return []
     counts = pc.value_counts(paths)

@@ -187,7 +187,9 @@ class _Table:
             raise ImageError("its table changed while the batch ran")
         if group != self._held:
             self._values = None  # before the next one takes memory
-            self._values = self._file.read_row_group(group, columns=[self._column])[0]
+            self._values = self._file.read_row_group(
+                group, columns=[self._column], use_threads=False
+            )[0]
             self._held = group
         value = self._values[row.offset - self._begins[group]].as_py()
         data = value.get("bytes") if isinstance(value, dict) else value

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
-from attar.batch.columns import pyarrow
+from attar.batch.columns import read_columns
 from attar.batch.plan import Done, Plan, done, read_plan
 from attar.batch.store import Store, open_store
 from attar.batch.work import Tally
@@ -155,10 +155,7 @@ def failures(store: Store, records: Iterable[Done], most: int) -> list[Failure]:
 
 
 def _failures_of(store: Store, shard: str) -> Iterator[Failure]:
-    from pyarrow import parquet
-
-    buffer = pyarrow().BufferReader(store.read(f"{shard}.parquet"))
-    table = parquet.read_table(buffer, columns=["path", "error"])
+    table = read_columns(store.read(f"{shard}.parquet"), "path", "error")
     for path, error in zip(*(column.to_pylist() for column in table.columns), strict=True):
         if error is not None:
             yield Failure(path, error)

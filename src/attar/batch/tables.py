@@ -93,7 +93,7 @@ def paths_in(files: Files, path: str, column: str | None) -> Iterator[str] | Non
 
     def paths() -> Iterator[str]:
         with opened_table(files, path) as table:
-            for batch in table.iter_batches(columns=[chosen]):
+            for batch in table.iter_batches(columns=[chosen], use_threads=False):
                 for value in batch.column(0).to_pylist():
                     yield value or ""
 

@@ -15,7 +15,9 @@ from attar.arrays import (
     require_real,
 )
 from attar.errors import ArgumentError
-from attar.nn.extract_plan import read_operands
+from attar.nn.extract_plan import plan_extract, read_filters, read_operands
+from attar.nn.streaming import extract_on_disk
+from attar.on_disk import is_on_disk
 
 __all__ = ["conv2d", "extract", "relu"]
 
@@ -135,7 +137,8 @@ def extract(
     """Filter, detect and condense in one pass.
 
     The answer is that of `conv2d`, `relu` and `pool` one after the other, but the maps between
-    them are never written to memory.
+    them are never written to memory. Memory maps and Zarr arrays are read, and as `out` written,
+    some rows at a time, so that images may be larger than memory.
 
     Parameters
     ----------
@@ -189,6 +192,10 @@ def extract(
 def _extract(
     operation: str, input: Any, filters: Any, bias: Any, out: Any, **arguments: Any
 ) -> Any:
+    if (type(input) is not np.ndarray or out is not None) and (
+        is_on_disk(input) or is_on_disk(out)
+    ):
+        return _on_disk(operation, input, filters, bias, out, **arguments)
     x, weights, offsets, plan, give_back = read_operands(
         operation, input, filters, bias, **arguments
     )
@@ -199,3 +206,18 @@ def _extract(
             plan.core_y, plan.core_x, plan.pool, plan.relu,
         )  # fmt: skip
     return give_back(result) if out is None else out
+
+
+def _on_disk(
+    operation: str, input: Any, filters: Any, bias: Any, out: Any, **arguments: Any
+) -> Any:
+    if not is_on_disk(input):
+        input, _ = from_caller(operation, "input", input)
+    # Filters are checked against one pixel of the kind that the images are of.
+    like = np.empty((1,) * len(input.shape), input.dtype)
+    weights, offsets = read_filters(operation, like, filters, bias)
+    return extract_on_disk(
+        operation, input, out,
+        lambda shape: plan_extract(operation, shape, weights.shape, **arguments),
+        weights, offsets,
+    )  # fmt: skip

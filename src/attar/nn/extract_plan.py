@@ -28,7 +28,7 @@ from attar.nn.layout import (
 )
 from attar.nn.pooling import core_pool, pooling_kind
 
-__all__ = ["ExtractPlan", "Operands", "plan_extract", "read_operands"]
+__all__ = ["ExtractPlan", "Operands", "plan_extract", "read_filters", "read_operands"]
 
 
 class Operands(NamedTuple):
@@ -127,12 +127,24 @@ def read_operands(
     weights, _ = from_caller(operation, "filters", filters)
     plan = plan_extract(operation, x.shape, weights.shape, **arguments)
     x = require_float(operation, "input", x)
-    weights = _like_input(operation, "filters", weights, x)
+    return Operands(x, *_fitting(operation, x, weights, bias), plan, give_back)
+
+
+def read_filters(
+    operation: str, input: Array, filters: Any, bias: Any
+) -> tuple[Array, Array | None]:
+    """Read filters and bias for an input of this dtype."""
+    weights, _ = from_caller(operation, "filters", filters)
+    return _fitting(operation, require_float(operation, "input", input), weights, bias)
+
+
+def _fitting(operation: str, input: Array, filters: Array, bias: Any) -> tuple[Array, Array | None]:
+    weights = _like_input(operation, "filters", filters, input)
     offsets: Array | None = None
     if bias is not None:
         offsets, _ = from_caller(operation, "bias", bias)
         offsets = _checked_bias(operation, offsets, weights)
-    return Operands(x, weights, offsets, plan, give_back)
+    return weights, offsets
 
 
 def _checked_bias(operation: str, bias: Array, filters: Array) -> Array:
