@@ -408,7 +408,7 @@ class TestSave:
 
     @pytest.mark.parametrize("name", ["r.jpg", "r", ".png"])
     def test_unknown_suffix(self, result, tmp_path, name):
-        with pytest.raises(ArgumentError, match=r"\.png, \.svg, \.pdf, \.npy, \.npz"):
+        with pytest.raises(ArgumentError, match=r"\.png, \.svg, \.pdf, \.npy, \.zarr, \.npz"):
             result.save(tmp_path / name)
 
     def test_options_of_a_picture_do_not_fit_an_array(self, result, tmp_path):

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, TypeAlias
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from attar.arrays import from_caller
-from attar.errors import ShapeError
 from attar.nn.extract_plan import ExtractPlan, plan_extract
-from attar.nn.streaming import extract_rows
-from attar.on_disk import is_on_disk, let_go, read_part
-from attar.operands import as_filters, as_floats, as_kernel, nn_arguments, wrong_rank
-from attar.rasters import Raster
+from attar.nn.streaming import BAND_BYTES, Maps, check_stored_out, extract_rows, extract_stages
+from attar.on_disk import is_on_disk, let_go, rows_of_a_chunk
+from attar.operands import as_filters, as_kernel, nn_arguments, wrong_rank
+from attar.rasters import ArrayRaster, Raster
 from attar.spec import ExtractionSpec, resolve
+from attar.stats import MapStats, Tally
 
-__all__ = ["condense_by_rows", "condensed_shape", "is_by_rows"]
+__all__ = ["STAGES", "ByRows", "Stage", "condense_by_rows", "is_by_rows", "measure_by_rows"]
 
 Array: TypeAlias = NDArray[Any]
+Stage: TypeAlias = Literal["image", "filter", "detect", "condense"]
+
+STAGES: tuple[Stage, ...] = ("image", "filter", "detect", "condense")
 
 
 def is_by_rows(image: object) -> bool:
@@ -31,6 +35,160 @@ def is_by_rows(image: object) -> bool:
     False
     """
     return type(image) is not np.ndarray and (is_on_disk(image) or isinstance(image, Raster))
+
+
+class ByRows(NamedTuple):
+    """What condensing an image, or a batch of one shape, by rows takes.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        Of the image: (H, W), (H, W, C) or (N, H, W, C).
+    dtype : dtype
+        That is computed in.
+    kernel : ndarray, of that dtype
+    spec : ExtractionSpec
+    filters : (kh, kw, C, K) ndarray
+    plan : ExtractPlan
+        For one image.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    kernel: Array
+    spec: ExtractionSpec
+    filters: Array
+    plan: ExtractPlan
+
+    @classmethod
+    def of(
+        cls,
+        shape: tuple[int, ...],
+        dtype: np.dtype[Any],
+        kernel: Any,
+        *,
+        in_memory: bool = False,
+        **options: Any,
+    ) -> ByRows:
+        """Resolve the arguments of `attar.extract` for an image of this shape and dtype.
+
+        Examples
+        --------
+        >>> work = ByRows.of((32768, 32768), np.dtype(np.float32), "edge", pool_size=4)
+        >>> work.shapes["detect"], work.shapes["condense"]
+        ((32768, 32768), (8192, 8192))
+        """
+        if len(shape) not in (2, 3, 4):
+            raise wrong_rank(shape)
+        weights = as_kernel(kernel, dtype)
+        one = (1, *shape[-3:]) if len(shape) > 2 else (1, *shape, 1)
+        filters = as_filters(weights, np.empty((1, 1) if len(shape) == 2 else (1, 1, one[-1])))
+        spec = resolve(kernel, weights.shape, **options)
+        arguments = nn_arguments(spec)
+        arguments["pooling_type"] = arguments["pooling_type"] or "NONE"
+        plan = plan_extract(
+            "extract", one, filters.shape, dilations=1, data_format="NHWC", in_memory=in_memory,
+            **arguments,
+        )  # fmt: skip
+        return cls(shape, dtype, weights, spec, np.ascontiguousarray(filters), plan)
+
+    @property
+    def shapes(self) -> dict[Stage, tuple[int, ...]]:
+        """The shape of every map, as that of the image: with or without images and channels."""
+        plan, count = self.plan, self.filters.shape[3]
+        sizes = {
+            "filter": (plan.y.out, plan.x.out),
+            "detect": (plan.y.out, plan.x.out),
+            "condense": (plan.pool_y.out, plan.pool_x.out),
+        }
+        before = self.shape[:1] if len(self.shape) == 4 else ()
+        after = () if len(self.shape) == 2 and count == 1 else (count,)
+        return {
+            name: self.shape if name == "image" else (*before, *sizes[name], *after)
+            for name in STAGES
+        }
+
+    def condense(self, image: Any, write: Callable[[Array], None], together: int = 1) -> None:
+        """Condense an image of this shape.
+
+        Parameters
+        ----------
+        image : array, memory map, Zarr array or Raster
+        write : callable
+            Given the next rows of the condensed map. A batch comes image after image.
+        together : int
+            Rows of the condensed map that are stored together.
+        """
+        for raster, rows in self._images(image):
+            extract_rows(
+                self.plan, self.filters, self._bias, rows,
+                lambda _first, _last, answer: write(self._in_layout(answer[0])),
+                together=together,
+            )  # fmt: skip
+            if isinstance(raster, ArrayRaster):
+                raster.close()
+
+    def stages(self, image: Any, visit: Callable[[Stage, Array], None], together: int = 1) -> None:
+        """Condense an image of this shape, and show every row of every map on the way, once.
+
+        Parameters
+        ----------
+        image : array, memory map, Zarr array or Raster
+        visit : callable
+            Given the name of a map and its next rows. A batch comes image after image.
+        together : int
+            Rows of the condensed map that are stored together.
+        """
+        height = self.plan.y.size
+        row_bytes = math.prod(self.shape[-2:] if len(self.shape) > 2 else self.shape[1:])
+        step = max(1, BAND_BYTES // (row_bytes * self.dtype.itemsize))
+        for raster, rows in self._images(image):
+            seen = 0
+
+            def watched(begin: int, end: int, rows: Any = rows, raster: Raster = raster) -> Array:
+                nonlocal seen
+                while seen < begin:  # rows that the filter steps over
+                    until = min(begin, seen + step)
+                    visit("image", raster.rows(seen, until))
+                    seen = until
+                band: Array = rows(begin, end)
+                if end > seen:
+                    found = band[0, seen - begin :]
+                    visit("image", found if len(self.shape) > 2 else found[..., 0])
+                    seen = end
+                return band
+
+            def show(maps: Maps) -> None:
+                for name, values in zip(STAGES[1:], maps, strict=True):
+                    if len(values):
+                        visit(name, self._in_layout(values))
+
+            extract_stages(
+                self.plan, self.filters, self._bias, watched, show, together=together
+            )
+            if seen < height:
+                watched(height, height)
+            if isinstance(raster, ArrayRaster):
+                raster.close()
+
+    @property
+    def _bias(self) -> Array | None:
+        return None if self.spec.bias is None else np.array(self.spec.bias, dtype=self.dtype)
+
+    def _images(self, image: Any) -> Any:
+        """Yield every image as a raster, and what reads its rows as a batch of one."""
+        for index in range(self.shape[0]) if len(self.shape) == 4 else (None,):
+            raster = image if isinstance(image, Raster) else ArrayRaster(image, index)
+
+            def rows(begin: int, end: int, raster: Raster = raster) -> Array:
+                found = raster.rows(begin, end)
+                return found[None] if found.ndim == 3 else found[None, :, :, None]
+
+            yield raster, rows
+
+    def _in_layout(self, values: Array) -> Array:
+        """Return rows of a map with the axes of `shapes`."""
+        return values if len(self.shapes["condense"]) > 2 else values[..., 0]
 
 
 def condense_by_rows(
@@ -53,91 +211,50 @@ def condense_by_rows(
     """
     if not is_by_rows(image):
         image, _ = from_caller("extract", "image", image)
-    source: Raster = image if isinstance(image, Raster) else _Stored(image)
-    shape, dtype = tuple(source.shape), source.dtype
-    weights, filters, spec, plan = _planned(shape, dtype, kernel, options)
-    answer = _answer_shape(shape, plan)
+    shape = tuple(image.shape)
+    dtype = image.dtype if isinstance(image, Raster) else ArrayRaster(image).dtype
+    work = ByRows.of(shape, dtype, kernel, in_memory=not is_on_disk(out), **options)
+    answer = work.shapes["condense"]
     result = np.empty(answer, dtype) if out is None else out
-    if tuple(result.shape) != answer or result.dtype != dtype:
-        raise ShapeError(
-            f"extract: out must be {dtype} of the shape {answer}, got {result.dtype} of "
-            f"{tuple(result.shape)}"
-        )
-    bias = None if spec.bias is None else np.array(spec.bias, dtype=dtype)
-    for index in range(shape[0]) if len(shape) == 4 else [None]:
-        one: Raster = source if index is None else _Stored(image, index)
+    check_stored_out("extract", image, result, answer, dtype)
+    batched = len(shape) == 4
+    place = 0
 
-        def rows(begin: int, end: int, one: Raster = one) -> Array:
-            found = one.rows(begin, end)
-            return found.reshape(1, *found.shape, *(() if found.ndim == 3 else (1,)))
+    def write(rows: Array) -> None:
+        nonlocal place
+        height = answer[1] if batched else answer[0]
+        index, first = divmod(place, height)
+        part = slice(first, first + len(rows))
+        result[(index, part) if batched else part] = rows
+        place += len(rows)
+        let_go(result)
 
-        def write(first: int, last: int, found: Array, index: int | None = index) -> None:
-            part: Any = slice(first, last)
-            values = found.reshape(last - first, *answer[1 if index is None else 2 :])
-            result[part if index is None else (index, part)] = values
-            let_go(result)
-
-        extract_rows(plan, filters, bias, rows, write)
-    return weights, result, spec
+    work.condense(image, write, rows_of_a_chunk(result, int(batched), written=True))
+    return work.kernel, result, work.spec
 
 
-def condensed_shape(shape: tuple[int, ...], kernel: Any, **options: Any) -> tuple[int, ...]:
-    """Return the shape of the condensed map of an image, for an `out` to be made.
+def measure_by_rows(image: Any) -> MapStats:
+    """Return the numbers of an image, or a batch, as it is filtered, from some rows at a time.
 
     Parameters
     ----------
-    shape : tuple of int
-        Of the image: (H, W), (H, W, C) or (N, H, W, C).
-    kernel, options
-        As of `attar.extract`.
+    image : array, memory map, Zarr array or Raster
 
     Examples
     --------
-    >>> condensed_shape((32768, 32768), "edge", pool_size=4)
-    (8192, 8192)
+    >>> measure_by_rows(np.array([[0, 255]], np.uint8)).maximum
+    1.0
     """
-    *_, plan = _planned(shape, np.dtype(np.float32), kernel, options)
-    return _answer_shape(shape, plan)
-
-
-def _planned(
-    shape: tuple[int, ...], dtype: np.dtype[Any], kernel: Any, options: Mapping[str, Any]
-) -> tuple[Array, Array, ExtractionSpec, ExtractPlan]:
-    if len(shape) not in (2, 3, 4):
-        raise wrong_rank(shape)
-    weights = as_kernel(kernel, dtype)
-    one = (1, *shape[-3:]) if len(shape) > 2 else (1, *shape, 1)
-    like = np.empty((1, 1) if len(shape) == 2 else (1, 1, one[-1]), dtype)
-    filters = as_filters(weights, like)
-    spec = resolve(kernel, weights.shape, **options)
-    arguments = {**nn_arguments(spec), "dilations": 1, "data_format": "NHWC"}
-    arguments["pooling_type"] = arguments["pooling_type"] or "NONE"
-    return weights, filters, spec, plan_extract("extract", one, filters.shape, **arguments)
-
-
-def _answer_shape(shape: tuple[int, ...], plan: ExtractPlan) -> tuple[int, ...]:
-    answer = plan.out_shape[1:]
-    if len(shape) == 2 and answer[-1] == 1:
-        answer = answer[:-1]
-    return (shape[0], *answer) if len(shape) == 4 else answer
-
-
-class _Stored:
-    """An array, a memory map or a Zarr array as a `Raster`; of a batch, one image."""
-
-    def __init__(self, array: Any, index: int | None = None) -> None:
-        self._array = array
-        self._index = index
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return tuple(self._array.shape)
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        return as_floats(np.empty(0, self._array.dtype)).dtype
-
-    def rows(self, begin: int, end: int) -> Array:
-        rows = slice(begin, end)
-        part = (rows,) if self._index is None else (self._index, rows)
-        return as_floats(read_part(self._array, part))
+    shape = tuple(image.shape)
+    batched = len(shape) == 4
+    height = shape[1] if batched else shape[0]
+    tally = Tally(shape, batched=batched)
+    for index in range(shape[0]) if batched else (None,):
+        raster = image if isinstance(image, Raster) else ArrayRaster(image, index)
+        row_bytes = math.prod(raster.shape[1:]) * raster.dtype.itemsize
+        step = max(1, BAND_BYTES // max(1, row_bytes))
+        for begin in range(0, height, step):
+            tally.add(raster.rows(begin, min(begin + step, height)))
+        if isinstance(raster, ArrayRaster):
+            raster.close()
+    return tally.result()

@@ -20,8 +20,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from attar import nn
+from attar.array_files import ARRAY_SUFFIXES, write_array
 from attar.arrays import from_caller
-from attar.by_rows import condense_by_rows, is_by_rows
+from attar.by_rows import condense_by_rows, is_by_rows, measure_by_rows
 from attar.errors import ArgumentError
 from attar.files import atomic_path
 from attar.on_disk import is_on_disk
@@ -34,8 +35,9 @@ from attar.operands import (
     nn_padding,
     wrong_rank,
 )
+from attar.rasters import Raster
 from attar.spec import ExtractionSpec, resolve
-from attar.stats import ExtractionStats, MapStats, measure, table_rows
+from attar.stats import ExtractionStats, MapStats, measure, stats_of, table_rows
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -45,7 +47,7 @@ __all__ = ["Extraction", "ExtractionSpec", "ExtractionStats", "MapStats", "extra
 Array: TypeAlias = NDArray[Any]
 
 PICTURE_SUFFIXES = (".png", ".svg", ".pdf")
-SUFFIXES = (*PICTURE_SUFFIXES, ".npy", ".npz")
+SUFFIXES = (*PICTURE_SUFFIXES, *ARRAY_SUFFIXES, ".npz")
 
 _NOTEBOOK_DPI = 100
 
@@ -60,7 +62,10 @@ class Extraction:
     Attributes
     ----------
     image : ndarray, float
-        The image as it was filtered, in the shape in which it was given.
+        The image as it was filtered, in the shape in which it was given. Of a memory map, a Zarr
+        array or an `attar.rasters.Raster` that was read by rows (``stages=False``) it is that
+        itself: nothing is in memory, and uint8 and uint16 are not scaled. `stats` then reads it
+        once more, by rows; there is no picture.
     kernel : ndarray, the dtype of `image`
         ``(kh, kw)`` or ``(kh, kw, C, K)``, as given.
     filter, detect : ndarray or None
@@ -90,14 +95,19 @@ class Extraction:
     @functools.cached_property
     def stats(self) -> ExtractionStats:
         """The numbers of the maps, computed when first read."""
-        return measure(
-            self.image, self.filter, self.detect, self.condense, with_image=self._is_held
-        )
+        if is_by_rows(self.image) or is_by_rows(self.condense):
+            image, condensed = measure_by_rows(self.image), measure_by_rows(self.condense)
+            return stats_of(image, None, None, condensed)
+        return measure(self.image, self.filter, self.detect, self.condense)
 
-    @property
-    def _is_held(self) -> bool:
-        """Whether the image is there as it was filtered."""
-        return isinstance(self.image, np.ndarray) and self.image.dtype.kind == "f"
+    def _require_pixels(self, operation: str) -> None:
+        """Refuse to draw or copy what is read by rows."""
+        if is_by_rows(self.image) or is_by_rows(self.condense):
+            raise ArgumentError(
+                f"{operation}: the image or its condensed map is on disk and is read by rows; "
+                "extract from a part of it, image[:1000, :1000].copy(), to see that, or save the "
+                "condensed map as .npy or .zarr"
+            )
 
     def figure(self, **options: Any) -> "Figure":
         """Draw the sequence: `attar.figures.stages` of this result.
@@ -120,11 +130,7 @@ class Extraction:
         """
         from attar import figures
 
-        if not self._is_held:
-            raise ArgumentError(
-                "figure: the image was read by rows and is not in memory; extract from a part of "
-                "it, image[:1000, :1000], to look at that"
-            )
+        self._require_pixels("figure")
         return figures.stages(self, **options)
 
     def save(self, path: str | os.PathLike[str], **options: Any) -> Path:
@@ -133,6 +139,7 @@ class Extraction:
         ========================  ======================================================
         ``.png`` ``.svg`` ``.pdf``  the picture of the sequence
         ``.npy``                  the condensed map, for `numpy.load`
+        ``.zarr``                 the condensed map, as a Zarr array in chunks
         ``.npz``                  every map there is under its stage's name, ``kernel``,
                                   and ``json``: the spec and the stats as JSON text
         ========================  ======================================================
@@ -187,11 +194,11 @@ class Extraction:
                 f"save: {', '.join(sorted(options))} applies to pictures "
                 f"({', '.join(PICTURE_SUFFIXES)}), not to {suffix}"
             )
-        if suffix == ".npz" and not self._is_held:
-            raise ArgumentError(
-                "save: the image was read by rows and is not in memory; save the condensed map "
-                "alone, as .npy"
-            )
+        if suffix == ".zarr" or (suffix == ".npy" and is_on_disk(self.condense)):
+            write_array(path, self.condense)
+            return path
+        if suffix == ".npz":
+            self._require_pixels("save")
         # An open file, since NumPy adds a suffix of its own to a name that ends in ".NPY".
         with atomic_path(path) as temporary, temporary.open("wb") as file:
             if suffix == ".npy":
@@ -230,10 +237,12 @@ class Extraction:
     def _repr_html_(self) -> str:
         from attar import figures
 
+        summary = html.escape(repr(self).strip("<>"))
+        if is_by_rows(self.image) or is_by_rows(self.condense):
+            return f"<p>{summary}, read by rows</p>"
         png = io.BytesIO()
         figures.write(self.figure(dpi=_NOTEBOOK_DPI), png)
         source = base64.b64encode(png.getvalue()).decode("ascii")
-        summary = html.escape(repr(self).strip("<>"))
         rows = "".join(
             f"<tr><th style='text-align:left'>{html.escape(name)}</th>"
             + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells)
@@ -295,8 +304,8 @@ def extract(
     stages : bool, default True
         Keep the filtered and the detected map. False runs the three steps as one pass that
         never writes them, which is faster and takes a fraction of the memory. A memory map, a Zarr
-        array or an `attar.rasters.Raster` is then read some rows at a time; `Extraction.image`
-        stays what was given, unscaled, and is not measured.
+        array or an `attar.rasters.Raster` is then read some rows at a time, so that it may be
+        larger than memory; `Extraction.image` stays what was given.
     out : array, memory map or Zarr array, optional
         Where to write the condensed map, with ``stages=False``. It has the dtype of the image as
         it is filtered: float32 for uint8 and uint16.
@@ -332,14 +341,21 @@ def extract(
     """
     if out is not None and stages:
         raise ArgumentError("extract: out is for the condensed map alone; pass stages=False too")
-    options: dict[str, Any] = dict(
-        bias=bias, conv_stride=conv_stride, conv_padding=conv_padding, activation=activation,
-        pool=pool, pool_size=pool_size, pool_stride=pool_stride, pool_padding=pool_padding,
-    )  # fmt: skip
+    options: dict[str, Any] = {
+        "bias": bias,
+        "conv_stride": conv_stride,
+        "conv_padding": conv_padding,
+        "activation": activation,
+        "pool": pool,
+        "pool_size": pool_size,
+        "pool_stride": pool_stride,
+        "pool_padding": pool_padding,
+    }
+    if stages and not isinstance(image, np.ndarray) and isinstance(image, Raster):
+        raise ArgumentError("extract: a raster is read by rows; pass stages=False too")
     if not stages and (is_by_rows(image) or is_on_disk(out)):
         weights, condensed, spec = condense_by_rows(image, kernel, out, options)
-        given = np.asarray(image) if isinstance(image, np.ndarray) else image
-        return Extraction(_read_only(given), weights, None, None, _read_only(condensed), spec)
+        return Extraction(_read_only(image), weights, None, None, _read_only(condensed), spec)
     pixels = _as_image(image)
     weights = as_kernel(kernel, pixels.dtype)
     filters = as_filters(weights, pixels)
@@ -404,7 +420,8 @@ def _in_layout_of(pixels: Array, found: Array) -> Array:
         found = found[0]
     if pixels.ndim == 2 and found.shape[-1] == 1:
         found = found[..., 0]
-    return _read_only(found)
+    view: Array = _read_only(found)
+    return view
 
 
 def _read_only(values: Any) -> Any:

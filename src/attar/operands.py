@@ -12,6 +12,7 @@ from attar.spec import ExtractionSpec, Padding
 
 __all__ = [
     "NN_POOLING",
+    "WHITE",
     "as_filters",
     "as_floats",
     "as_kernel",
@@ -22,8 +23,9 @@ __all__ = [
 
 Array: TypeAlias = NDArray[Any]
 
-# What an integer image is divided by: its white.
-_WHITE = {np.dtype(np.uint8): 255, np.dtype(np.uint16): 65535}
+WHITE = {np.dtype(np.uint8): 255, np.dtype(np.uint16): 65535}
+"""What an integer image is divided by."""
+
 NN_POOLING = {"max": "MAX", "average": "AVG"}
 
 
@@ -49,9 +51,9 @@ def as_floats(pixels: Array) -> Array:
     """Return pixels as they are filtered: floats as they are, whole numbers in [0, 1]."""
     # Files hold either byte order; the arithmetic needs the processor's.
     pixels = pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
-    if pixels.dtype in _WHITE:
+    if pixels.dtype in WHITE:
         # The quotient, not a product with the reciprocal: 255 / 255 has to be 1 exactly.
-        pixels = pixels.astype(np.float32) / np.float32(_WHITE[pixels.dtype])
+        pixels = pixels.astype(np.float32) / np.float32(WHITE[pixels.dtype])
     if pixels.dtype not in (np.float32, np.float64):
         raise DTypeError(
             f"extract: the image has dtype {pixels.dtype}; accepted are float32, float64, "

@@ -5,7 +5,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Reduction", "reduce_rows", "shrink_to"]
+__all__ = ["Reduction", "Shrinking", "reduce_rows", "shrink_to"]
 
 Array = NDArray[Any]
 Reduction = Literal["mean", "extreme"]  # extreme: the value farthest from 0
@@ -28,6 +28,73 @@ def shrink_to(values: Array, height: int, width: int, how: Reduction) -> Array:
     values = reduce_rows(values.astype(dtype, copy=False), height, how)
     columns_first = np.ascontiguousarray(values.swapaxes(0, 1))
     return reduce_rows(columns_first, width, how).swapaxes(0, 1)
+
+
+class Shrinking:
+    """`shrink_to` of a map whose rows come some at a time, from the top: the same numbers.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Of the whole map: (H, W) or (H, W, C).
+    height, width, how
+        As of `shrink_to`.
+
+    Examples
+    --------
+    >>> shrinking = Shrinking((3, 2), 1, 2, "mean")
+    >>> shrinking.add(np.array([[1.0, 3.0], [3.0, 3.0]]))
+    >>> shrinking.add(np.array([[5.0, 0.0]]))
+    >>> shrinking.result()
+    array([[3., 2.]])
+    """
+
+    def __init__(self, shape: tuple[int, ...], height: int, width: int, how: Reduction) -> None:
+        rows = min(height, shape[0])
+        self._ends = (np.arange(1, rows + 1) * shape[0] // rows).tolist()  # where runs of rows end
+        self._width = width
+        # What combines the rows of a run; two ends where the farther one is looked for.
+        self._combine = (np.add,) if how == "mean" else (np.maximum, np.minimum)
+        self._how = how
+        self._at = 0
+        self._begin = 0  # of the run that is not complete
+        self._run: list[Array] = []
+        self._done: list[Array] = []
+
+    def add(self, values: Array) -> None:
+        """Take the next rows."""
+        values = values.astype(np.promote_types(values.dtype, np.float32), copy=False)
+        place = 0
+        while place < len(values):
+            part = values[place : place + self._ends[len(self._done)] - self._at]
+            place += len(part)
+            self._at += len(part)
+            self._take(part)
+            if self._at == self._ends[len(self._done)]:
+                self._finish()
+
+    def _take(self, rows: Array) -> None:
+        if not self._run:
+            self._run = [rows[0].copy() for _ in self._combine]
+            rows = rows[1:]
+        # One row after the other, as `shrink_to` does: another order would round otherwise.
+        for row in rows:
+            for combine, combined in zip(self._combine, self._run, strict=True):
+                combine(combined, row, out=combined)
+
+    def _finish(self) -> None:
+        if self._how == "mean":
+            (row,) = self._run
+            row /= np.asarray(self._at - self._begin, row.dtype)
+        else:
+            high, low = self._run
+            row = np.where(high >= -low, high, low)
+        self._done.append(reduce_rows(row, self._width, self._how))
+        self._begin, self._run = self._at, []
+
+    def result(self) -> Array:
+        """Return the reduced map, once all rows were taken."""
+        return np.stack(self._done)
 
 
 def reduce_rows(values: Array, rows: int, how: Reduction) -> Array:

@@ -7,13 +7,17 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from attar.on_disk import let_go
-
-__all__ = ["ExtractionStats", "MapStats", "measure", "measure_map", "table_rows"]
+__all__ = [
+    "ExtractionStats",
+    "MapStats",
+    "Tally",
+    "measure",
+    "measure_map",
+    "stats_of",
+    "table_rows",
+]
 
 Array: TypeAlias = NDArray[Any]
-
-_PART_BYTES = 32 << 20
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -86,12 +90,7 @@ class ExtractionStats:
 
 
 def measure(
-    image: Array,
-    filtered: Array | None,
-    detected: Array | None,
-    condensed: Array,
-    *,
-    with_image: bool = True,
+    image: Array, filtered: Array | None, detected: Array | None, condensed: Array
 ) -> ExtractionStats:
     """Measure the maps of one extraction.
 
@@ -100,8 +99,6 @@ def measure(
     image : ndarray, (H, W), (H, W, C) or (N, H, W, C)
     filtered, detected, condensed : ndarray, or None where a map was not kept
         With the batch axis in front where the image has one.
-    with_image : bool
-        False leaves the numbers of the image out, but for its size.
 
     Examples
     --------
@@ -109,22 +106,27 @@ def measure(
     >>> measure(detected, None, detected, np.eye(2)).intensification
     2.0
     """
-    batched = len(image.shape) == 4
+    batched = image.ndim == 4
     # One computation where a step was left out and two stages are the same array.
     known: dict[int, MapStats] = {}
 
     def once(values: Array) -> MapStats:
         return known.setdefault(id(values), measure_map(values, batched=batched))
 
-    before = None if detected is None else once(detected)
-    after = once(condensed)
-    return ExtractionStats(
-        image=once(image) if with_image else unmeasured(image, batched=batched),
-        filter=None if filtered is None else once(filtered),
-        detect=before,
-        condense=after,
-        intensification=_intensification(before, after),
+    return stats_of(
+        once(image),
+        None if filtered is None else once(filtered),
+        None if detected is None else once(detected),
+        once(condensed),
     )
+
+
+def stats_of(
+    image: MapStats, filtered: MapStats | None, detected: MapStats | None, condensed: MapStats
+) -> ExtractionStats:
+    """Return the numbers of an extraction whose maps have been measured."""
+    gain = _intensification(detected, condensed)
+    return ExtractionStats(image, filtered, detected, condensed, gain)
 
 
 def measure_map(values: Array, *, batched: bool = False) -> MapStats:
@@ -135,38 +137,57 @@ def measure_map(values: Array, *, batched: bool = False) -> MapStats:
     >>> measure_map(np.eye(2))
     MapStats(size=(2, 2), minimum=0.0, maximum=1.0, dead_space=0.5, active_fraction=0.5)
     """
-    size = _size(values, batched)
-    if 0 in values.shape:
-        return MapStats(size, None, None, None, None)
-    lowest = highest = math.nan
-    active = 0
-    # In parts: of a map on disk, no more than one of them is in memory.
-    count = max(1, _PART_BYTES // (values.nbytes // values.shape[0]))
-    for begin in range(0, values.shape[0], count):
-        part = np.asarray(values[begin : begin + count])
+    tally = Tally(values.shape, batched=batched)
+    tally.add(values)
+    return tally.result()
+
+
+class Tally:
+    """The numbers of a map whose rows come some at a time.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Of the whole map, as for `measure_map`.
+    batched : bool
+
+    Examples
+    --------
+    >>> tally = Tally((2, 2))
+    >>> tally.add(np.array([[1.0, 0.0]]))
+    >>> tally.add(np.array([[0.0, 3.0]]))
+    >>> tally.result() == measure_map(np.diag([1.0, 3.0]))
+    True
+    """
+
+    def __init__(self, shape: tuple[int, ...], *, batched: bool = False) -> None:
+        self._shape = shape
+        self._batched = batched
+        self._lowest = self._highest = math.nan
+        self._active = 0
+
+    def add(self, values: Array) -> None:
+        """Count some of the values."""
+        if not values.size:
+            return
         # fmin and fmax step over NaN, and unlike nanmin they neither copy nor warn.
-        lowest = float(np.fmin(lowest, np.fmin.reduce(part, None)))
-        highest = float(np.fmax(highest, np.fmax.reduce(part, None)))
-        active += int(np.count_nonzero(part))
-        let_go(values)
-    total = math.prod(values.shape)
-    return MapStats(
-        size=size,
-        minimum=None if math.isnan(lowest) else lowest,
-        maximum=None if math.isnan(highest) else highest,
-        dead_space=(total - active) / total,
-        active_fraction=active / total,
-    )
+        self._lowest = float(np.fmin(self._lowest, np.fmin.reduce(values, None)))
+        self._highest = float(np.fmax(self._highest, np.fmax.reduce(values, None)))
+        self._active += int(np.count_nonzero(values))
 
-
-def unmeasured(values: Array, *, batched: bool = False) -> MapStats:
-    """Return the size of a map alone."""
-    return MapStats(_size(values, batched), None, None, None, None)
-
-
-def _size(values: Array, batched: bool) -> tuple[int, int]:
-    height, width = values.shape[1:3] if batched else values.shape[:2]
-    return height, width
+    def result(self) -> MapStats:
+        """Return the numbers, once everything is counted."""
+        height, width = self._shape[1:3] if self._batched else self._shape[:2]
+        total = math.prod(self._shape)
+        if not total:
+            return MapStats((height, width), None, None, None, None)
+        return MapStats(
+            size=(height, width),
+            minimum=None if math.isnan(self._lowest) else self._lowest,
+            maximum=None if math.isnan(self._highest) else self._highest,
+            dead_space=(total - self._active) / total,
+            active_fraction=self._active / total,
+        )
 
 
 def _intensification(before: MapStats | None, after: MapStats) -> float | None:

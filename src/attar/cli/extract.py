@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from attar.array_files import ARRAY_SUFFIXES
+from attar.cli.large import Measured, extract_by_rows, is_read_by_rows
 from attar.cli.shell import (
     DONE,
     FILES,
@@ -28,7 +30,6 @@ from attar.errors import ArgumentError, AttarError
 from attar.tables import shape_text
 
 if TYPE_CHECKING:
-    from attar.extraction import Extraction
     from attar.spec import ExtractionSpec
     from attar.stats import ExtractionStats, MapStats
 
@@ -67,7 +68,8 @@ def extract(
     ----------
     images
         Pictures, and folders of pictures (with their sub-folders; pictures that attar wrote
-        there, *-attar.png, are left out).
+        there, *-attar.png, are left out). Arrays, .npy and .zarr, and TIFF files of more than
+        --max-pixels are read some rows at a time, so that they may be larger than memory.
     kernel
         A name, a .npy file of shape (kh, kw) or (kh, kw, C, K), or the numbers in rows:
         "-1 -1 -1; -1 8 -1; -1 -1 -1". Names: edge laplacian log identity sharpen emboss blur
@@ -91,13 +93,14 @@ def extract(
         gray filters the brightness; rgb filters each channel and averages the three results.
     output
         Where results go, replacing files of that name. The suffix says what is written: .png
-        .svg .pdf the picture, .npy the condensed map, .npz all maps and numbers. A folder gets
-        one picture per image; a name with {stem} in it is filled in for each image. Default:
-        {stem}-attar.png in the current folder.
+        .svg .pdf the picture, .npy or .zarr the condensed map, .npz all maps and numbers (of an
+        image that is in memory). A folder gets one picture per image; a name with {stem} in it is
+        filled in for each image. Default: {stem}-attar.png in the current folder.
     as_json
         Print one JSON document instead of the table.
     max_pixels
-        Refuse pictures of more pixels than this, before they are decoded.
+        Refuse pictures of more pixels than this, before they are decoded; read TIFF files of
+        more by rows.
     """
     if not images:
         raise ArgumentError("extract: which image? Name pictures or folders: attar extract IMAGE")
@@ -115,12 +118,20 @@ def extract(
     files, failed = _list(images)
     targets = _targets(files, output)
 
-    def run(file: Path) -> "Extraction":
+    def run(file: Path, target: Path) -> Measured:
+        from attar.by_rows import STAGES, ByRows
         from attar.extraction import extract as run_extract
         from attar.images import read_image
 
+        if is_read_by_rows(file, max_pixels):
+            return extract_by_rows(
+                file, target, color, lambda shape, dtype: ByRows.of(shape, dtype, weights, **options)
+            )
         image = read_image(file, color=color, max_pixels=max_pixels)
-        return run_extract(image, weights, **options)
+        result = run_extract(image, weights, **options)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        result.save(target)
+        return Measured({name: list(getattr(result, name).shape) for name in STAGES}, result.stats)
 
     outcomes = failed + list(_outcomes(files, targets, run))
     for outcome in outcomes:
@@ -162,7 +173,8 @@ def _list(named: Iterable[str]) -> tuple[list[Path], list[_Outcome]]:
     failed = []
     for name in named:
         try:
-            found = list_images(name)
+            # A Zarr array is a folder, and no folder of pictures.
+            found = [Path(name)] if Path(name).suffix.lower() in ARRAY_SUFFIXES else list_images(name)
         except (AttarError, OSError) as error:
             failed.append(_Outcome(name, error=reason(error, name)))
             continue
@@ -180,7 +192,7 @@ def _targets(files: Sequence[Path], output: str | None) -> list[Path]:
     targets = [Path(pattern.replace("{stem}", label)) for label in _labels(files)]
     sources = {file.resolve(): file for file in files}
     for target in targets:
-        if target.resolve() in sources:
+        if any(place in sources for place in (target.resolve(), *target.resolve().parents)):
             raise ArgumentError(
                 f"--output: {target} is one of the images and would be overwritten; "
                 "choose another name or folder"
@@ -196,7 +208,7 @@ def _pattern(output: str | None, count: int) -> str:
     if output is None:
         return default
     suffix = Path(output).suffix.lower()
-    is_folder = output.endswith(("/", os.sep)) or Path(output).is_dir()
+    is_folder = output.endswith(("/", os.sep)) or (suffix != ".zarr" and Path(output).is_dir())
     if is_folder or (not suffix and "{stem}" not in output):
         return str(Path(output) / default)
     if suffix not in SUFFIXES:
@@ -245,7 +257,7 @@ def _longer_names(file: Path) -> Iterator[str]:
 
 
 def _outcomes(
-    files: Sequence[Path], targets: Sequence[Path], run: Callable[[Path], "Extraction"]
+    files: Sequence[Path], targets: Sequence[Path], run: Callable[[Path, Path], Measured]
 ) -> Iterator[_Outcome]:
     """Extract from each image and save, with a progress bar where a person would see one."""
     with _progress(len(files)) as advance:
@@ -255,23 +267,14 @@ def _outcomes(
             advance()
 
 
-def _outcome(file: Path, target: Path, run: Callable[[Path], "Extraction"]) -> _Outcome:
+def _outcome(file: Path, target: Path, run: Callable[[Path, Path], Measured]) -> _Outcome:
     try:
-        result = run(file)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        result.save(target)
+        found = run(file, target)
     except (AttarError, OSError, MemoryError) as error:
         # A full disk, or a folder that may not be written to, concerns this file alone: the
         # next one may be smaller or go elsewhere.
         return _Outcome(str(file), error=reason(error, str(file)))
-    maps = {
-        "image": result.image,
-        "filter": result.filter,
-        "detect": result.detect,
-        "condense": result.condense,
-    }
-    shapes = {name: list(values.shape) for name, values in maps.items() if values is not None}
-    return _Outcome(str(file), shapes=shapes, stats=result.stats, output=target)
+    return _Outcome(str(file), shapes=found.shapes, stats=found.stats, output=target)
 
 
 @contextmanager

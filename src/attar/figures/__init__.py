@@ -15,11 +15,12 @@ from attar.figures.picture import Picture, write
 from attar.figures.pools import pyramid
 from attar.figures.receptive import receptive_field
 from attar.figures.scores import global_pool
-from attar.figures.sequence import stages
+from attar.figures.sequence import StagesByRows, stages
 from attar.figures.weights import kernel
 
 __all__ = [
     "Picture",
+    "StagesByRows",
     "contact_sheet",
     "feature_maps",
     "global_pool",

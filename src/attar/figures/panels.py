@@ -66,25 +66,38 @@ def grid_of(height: int, width: int, dpi: float, panel_max: float = PANEL_MAX) -
 
 def input_panel(image: Array, grid: Grid) -> Panel:
     """Return the panel of an image (H, W) or (H, W, C), in its own colours or in grey."""
-    channels = image.shape[2] if image.ndim == 3 else 1
-    if channels in (3, 4):
-        values = np.clip(shrink_to(image, grid.height, grid.width, "mean"), 0, 1)
+    values = shrink_to(drawn_pixels(image), grid.height, grid.width, "mean")
+    return reduced_input_panel(image.shape, values)
+
+
+def drawn_pixels(image: Array) -> Array:
+    """Return what is drawn of an image, or of some of its rows: colours, or (H, W) in grey."""
+    if image.ndim == 2 or image.shape[2] in (3, 4):
+        return image
+    gray: Array = image.mean(axis=2, dtype=image.dtype)
+    return gray
+
+
+def reduced_input_panel(shape: tuple[int, ...], values: Array) -> Panel:
+    """Return the panel of an image of this shape, whose `drawn_pixels` have been reduced."""
+    if values.ndim == 3:
         # Matplotlib casts colours to bytes, where a NaN is no number at all.
-        return _input(image, np.nan_to_num(values), None, "")
-    gray = image if image.ndim == 2 else image.mean(axis=2, dtype=image.dtype)
-    values = shrink_to(gray, grid.height, grid.width, "mean")
+        return _input(shape, np.nan_to_num(np.clip(values, 0, 1)), None, "")
+    channels = shape[2] if len(shape) == 3 else 1
     lowest, highest = limits(values)
     # An image keeps its black and white; only one in other units is stretched.
     inside = lowest >= 0 and highest <= 1
     norm = Normalize(0, 1) if inside else Normalize(lowest, max(highest, lowest + 1e-30))
-    return _input(image, values, norm, f"mean of {channels} channels" if channels > 1 else "")
+    return _input(shape, values, norm, f"mean of {channels} channels" if channels > 1 else "")
 
 
-def _input(image: Array, values: Array, norm: Normalize | None, caption: str) -> Panel:
+def _input(
+    shape: tuple[int, ...], values: Array, norm: Normalize | None, caption: str
+) -> Panel:
     return Panel(
         label="input",
         title="Input",
-        size=(image.shape[0], image.shape[1]),
+        size=(shape[0], shape[1]),
         values=values,
         cmap=None if norm is None else colormap("gray"),
         norm=norm,

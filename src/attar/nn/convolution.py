@@ -143,6 +143,7 @@ def extract(
     Parameters
     ----------
     input : (N, H, W, C) array of float32 or float64, or (N, C, H, W) for ``"NCHW"``
+        In memory, a memory map or a Zarr array.
     filters : (kh, kw, C / groups, K) array of the input's dtype
     bias : (K,) array, optional
     strides, padding, dilations
@@ -152,12 +153,12 @@ def extract(
         Of the pool, as in `pool`, except that the stride is the window by default.
         ``pooling_type=None`` stops before the pool.
     data_format : {"NHWC", "NCHW"}
-    out : array, optional
+    out : array, memory map or Zarr array, optional
         Where to write the answer; it must not overlap an input.
 
     Returns
     -------
-    (N, OH, OW, K) or (N, K, OH, OW), of the input's dtype.
+    (N, OH, OW, K) or (N, K, OH, OW), of the input's dtype; `out` where it is given.
 
     Raises
     ------
@@ -216,8 +217,9 @@ def _on_disk(
     # Filters are checked against one pixel of the kind that the images are of.
     like = np.empty((1,) * len(input.shape), input.dtype)
     weights, offsets = read_filters(operation, like, filters, bias)
+    arguments["in_memory"] = not is_on_disk(out)
     return extract_on_disk(
         operation, input, out,
-        lambda shape: plan_extract(operation, shape, weights.shape, **arguments),
+        lambda shape: plan_extract(operation, tuple(shape), weights.shape, **arguments),
         weights, offsets,
     )  # fmt: skip

@@ -100,9 +100,12 @@ def plan_extract(
     operation: str, shape: tuple[int, ...], filters_shape: tuple[int, ...], *,
     strides: Any, padding: Any, dilations: Any, data_format: Any, activation: Any = None,
     window_shape: Any = None, pooling_type: Any = "NONE", pool_strides: Any = None,
-    pool_padding: Any = None,
+    pool_padding: Any = None, in_memory: bool = True,
 ) -> ExtractPlan:  # fmt: skip
-    """Resolve the arguments of `attar.nn.extract`; ``"NONE"`` stops before the pool."""
+    """Resolve the arguments of `attar.nn.extract`; ``"NONE"`` stops before the pool.
+
+    An answer that would not fit in memory is refused, unless it is not to be there.
+    """
     return _plan(
         operation,
         shape,
@@ -116,6 +119,7 @@ def plan_extract(
         freeze(operation, "pool_strides", pool_strides),
         freeze(operation, "pool_padding", pool_padding),
         freeze(operation, "data_format", data_format),
+        in_memory,
     )
 
 
@@ -180,6 +184,7 @@ def _plan(
     pool_strides: Any,
     pool_padding: Any,
     data_format: str,
+    in_memory: bool,
 ) -> ExtractPlan:
     if len(shape) != 4:
         raise ShapeError(f"{operation}: input must have rank 4, {data_format}, got shape {shape}")
@@ -222,7 +227,8 @@ def _plan(
             parse_padding(operation, "pool_padding", pool_padding, 2, first),
         )
     out_shape = join_shape(n, tuple(axis.out for axis in pools), count, first)
-    require_room(operation, "the answer", out_shape)
+    if in_memory:
+        require_room(operation, "the answer", out_shape)
     (y, top), (x, left) = y.trim(), x.trim()
     taps = slice(top, top + y.window), slice(left, left + x.window)
     pool_y, pool_x = (axis.trim()[0] for axis in pools)
