@@ -171,6 +171,8 @@ class TiffRaster(contextlib.AbstractContextManager["TiffRaster"]):
 
     def rows(self, begin: int, end: int) -> Array:
         """Return the rows [begin, end), in [0, 1]."""
+        if self._file.filehandle.closed:
+            raise ImageError(f"cannot read {self._name}: the file has been closed")
         there = self._first + len(self._held)
         if not self._first <= begin <= there:
             self._first = there = begin
