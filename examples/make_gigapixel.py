@@ -1,10 +1,10 @@
 """Write a TIFF file that is larger than memory likes, a band of rows at a time.
 
     python examples/make_gigapixel.py huge.tif --side 32768
-    attar extract huge.tif -o edges.npy
+    attar extract huge.tif
 
-A pattern of rings, waves and noise, the same on every machine: 8-bit gray, uncompressed strips of 16
-rows. It needs tifffile, as reading it by rows does: pip install "attar[tiff]".
+A pattern of rings, waves and noise, seeded: 8-bit gray, in strips of 16 rows that are not
+compressed. It needs tifffile, as reading it by rows does: pip install "attar[tiff]".
 """
 
 import argparse

@@ -264,22 +264,28 @@ def rss_of(process):
 class TestAppending:
     @pytest.mark.parametrize("suffix", [".npy", ".zarr"])
     def test_rows_that_are_missing(self, suffix):
-        with pytest.raises(AttarError, match="1 of 3 rows were written"):
-            with append_to(Path(f"r{suffix}"), (3, 2), np.dtype(np.float32)) as append:
-                append(np.zeros((1, 2), np.float32))
+        with (
+            pytest.raises(AttarError, match="1 of 3 rows were written"),
+            append_to(Path(f"r{suffix}"), (3, 2), np.dtype(np.float32)) as append,
+        ):
+            append(np.zeros((1, 2), np.float32))
         assert list(Path().iterdir()) == []
 
     @pytest.mark.parametrize("suffix", [".npy", ".zarr"])
     def test_a_folder_that_is_missing(self, suffix):
-        with pytest.raises(ArgumentError, match="does not exist"):
-            with append_to(Path(f"none/r{suffix}"), (3, 2), np.dtype(np.float32)):
-                pass
+        with (
+            pytest.raises(ArgumentError, match="does not exist"),
+            append_to(Path(f"none/r{suffix}"), (3, 2), np.dtype(np.float32)),
+        ):
+            pass
 
     def test_without_zarr(self, monkeypatch):
         monkeypatch.setitem(sys.modules, "zarr", None)
-        with pytest.raises(AttarError, match=r'pip install "attar\[zarr\]"'):
-            with append_to(Path("r.zarr"), (3, 2), np.dtype(np.float32)):
-                pass
+        with (
+            pytest.raises(AttarError, match=r'pip install "attar\[zarr\]"'),
+            append_to(Path("r.zarr"), (3, 2), np.dtype(np.float32)),
+        ):
+            pass
 
 
 @pytest.mark.parametrize("how", ["mean", "extreme"])

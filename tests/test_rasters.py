@@ -161,7 +161,9 @@ class TestRefused:
         with pytest.raises(ImageNotFoundError, match="there is no such file"):
             TiffRaster(tmp_path / "x.tif")
 
-    @pytest.mark.parametrize("data", [b"", b"II*\0", b"II*\0\x08\0\0\0", b"not a TIFF file", b"\0" * 99])
+    @pytest.mark.parametrize(
+        "data", [b"", b"II*\0", b"II*\0\x08\0\0\0", b"not a TIFF file", b"\0" * 99]
+    )
     def test_no_tiff(self, tmp_path, data):
         (tmp_path / "x.tif").write_bytes(data)
         assert "damaged or unsupported TIFF" in self.refusal(tmp_path / "x.tif")
@@ -173,7 +175,7 @@ class TestRefused:
     def test_cut_short(self, tmp_path, stored):
         path = write(tmp_path / "x.tif", pixels((61, 47)), **STORED[stored])
         path.write_bytes(path.read_bytes()[:-200])
-        with pytest.raises(ImageError, match="cut short|damaged"):
+        with pytest.raises(ImageError, match=r"cut short|damaged"):
             rows_of(path)
 
     @pytest.mark.parametrize("stored", ["deflate", "LZW", "Zstandard", "differences"])
@@ -213,9 +215,11 @@ class TestRefused:
             _ = found.stats
 
     def test_with_its_stages(self, tmp_path):
-        with TiffRaster(write(tmp_path / "x.tif", pixels((20, 30)))) as raster:
-            with pytest.raises(ArgumentError, match="a raster is read by rows; pass stages=False"):
-                attar.extract(raster, "edge")
+        with (
+            TiffRaster(write(tmp_path / "x.tif", pixels((20, 30)))) as raster,
+            pytest.raises(ArgumentError, match="a raster is read by rows; pass stages=False"),
+        ):
+            attar.extract(raster, "edge")
 
     def test_without_tifffile(self, tmp_path, monkeypatch):
         monkeypatch.setitem(sys.modules, "tifffile", None)

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import textwrap
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -44,7 +45,10 @@ paddings = st.one_of(st.sampled_from(["SAME", "VALID"]), st.tuples(pairs, pairs)
 def works(draw):
     """Draw an input, filters, a bias and options that fit one another."""
     groups = draw(st.integers(1, 2))
-    channels, count = groups * draw(st.integers(1, 3)), groups * draw(st.sampled_from([1, 2, 9, 16]))
+    channels, count = (
+        groups * draw(st.integers(1, 3)),
+        groups * draw(st.sampled_from([1, 2, 9, 16])),
+    )
     shape = draw(st.tuples(*(st.integers(low, high) for low, high in ((1, 3), (1, 40), (1, 24)))))
     window = draw(st.tuples(st.integers(1, 6), st.integers(1, 6)))
     dtype = draw(st.sampled_from([np.float32, np.float64]))
@@ -166,7 +170,7 @@ class TestChunks:
         spans = [(begin, end) for begin, end in read if end > begin]
         assert spans[0][0] == 0
         assert spans[-1][1] == 90
-        assert all(end == begin for (_, end), (begin, _) in zip(spans, spans[1:], strict=False))
+        assert all(end == begin for (_, end), (begin, _) in pairwise(spans))
         assert all(begin % 16 == 0 for begin, _ in spans)
 
     def test_a_band_fills_whole_chunks(self, tmp_path, monkeypatch):
@@ -264,9 +268,9 @@ class TestRefused:
 
     def test_what_is_drawn(self, tmp_path):
         found = attar.extract(mapped(tmp_path / "i", np.eye(8)), "edge", stages=False)
-        with pytest.raises(ArgumentError, match="figure: the image .* is read by rows"):
+        with pytest.raises(ArgumentError, match=r"figure: the image .* is read by rows"):
             found.figure()
-        with pytest.raises(ArgumentError, match="save: the image .* is read by rows"):
+        with pytest.raises(ArgumentError, match=r"save: the image .* is read by rows"):
             found.save(tmp_path / "r.npz")
         assert "<img" not in found._repr_html_()
         assert_array_equal(np.load(found.save(tmp_path / "r.npy")), found.condense)

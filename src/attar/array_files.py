@@ -123,7 +123,7 @@ def _into_npy(
         np.lib.format.write_array_header_1_0(file, header)
 
         def write(_: int, rows: Array) -> None:
-            file.write(memoryview(np.ascontiguousarray(rows, dtype)).cast("B"))
+            file.write(np.ascontiguousarray(rows, dtype).data)
 
         yield write
 

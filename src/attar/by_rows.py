@@ -163,9 +163,7 @@ class ByRows(NamedTuple):
                     if len(values):
                         visit(name, self._in_layout(values))
 
-            extract_stages(
-                self.plan, self.filters, self._bias, watched, show, together=together
-            )
+            extract_stages(self.plan, self.filters, self._bias, watched, show, together=together)
             if seen < height:
                 watched(height, height)
             if isinstance(raster, ArrayRaster):

@@ -15,7 +15,8 @@ __all__ = ["RowReader", "is_on_disk", "let_go", "rows_of_a_chunk"]
 
 Array: TypeAlias = NDArray[Any]
 
-_MOST_CHUNK_BYTES = 64 << 20  # of chunks side by side that are kept until all their rows were asked for
+_MOST_CHUNK_BYTES = 64 << 20
+"""Of chunks beside one another that are kept until all their rows were asked for."""
 
 
 def is_on_disk(array: object) -> bool:

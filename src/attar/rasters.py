@@ -121,4 +121,3 @@ class RasterPixels:
         if self._color == "keep":
             return as_floats(values)
         return scale_pixels(values, self._white, self._color)
-

@@ -88,7 +88,8 @@ class TiffRaster(contextlib.AbstractContextManager["TiffRaster"]):
             self._file.close()
             raise self._damaged(error) from error
         page = self._page
-        self._length = min(page.tilelength if page.is_tiled else page.rowsperstrip, page.imagelength)
+        length = page.tilelength if page.is_tiled else page.rowsperstrip
+        self._length = min(length, page.imagelength)
         self._across = -(-page.imagewidth // page.tilewidth) if page.is_tiled else 1
         self._inverted = int(page.photometric) == _WHITE_IS_ZERO
         size = (page.imagelength, page.imagewidth)
@@ -101,7 +102,7 @@ class TiffRaster(contextlib.AbstractContextManager["TiffRaster"]):
         return ImageError(f"cannot read {self._name}: damaged or unsupported TIFF ({reason})")
 
     def _check(self) -> None:
-        """Refuse what would not give the pixels of `attar.read_image`, or would take much memory."""
+        """Refuse what would not give the pixels of `attar.read_image`, or take much memory."""
         page = self._page
         photometric, compression = int(page.photometric), int(page.compression)
         if min(page.imagelength, page.imagewidth, page.samplesperpixel) < 1:
@@ -214,7 +215,7 @@ class TiffRaster(contextlib.AbstractContextManager["TiffRaster"]):
             raise ImageError(f"cannot read {self._name}: damaged TIFF (strip {line} is too short)")
         file = self._file.filehandle
         file.seek(self._page.dataoffsets[line] + above * row_bytes)
-        if file.readinto(memoryview(rows).cast("B")) != rows.nbytes:
+        if file.readinto(rows.data) != rows.nbytes:
             raise ImageError(f"cannot read {self._name}: the file is cut short")
         if not rows.dtype.newbyteorder(self._file.byteorder).isnative:
             rows.byteswap(inplace=True)
@@ -239,7 +240,7 @@ class TiffRaster(contextlib.AbstractContextManager["TiffRaster"]):
 
     def _check_jpeg(self, data: bytes) -> None:
         """Refuse a picture of another size than its strip or tile: its decoder would make room."""
-        import simplejpeg
+        import simplejpeg  # type: ignore[import-untyped]
 
         height, width, *_ = simplejpeg.decode_jpeg_header(data)
         page = self._page

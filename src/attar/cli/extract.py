@@ -8,6 +8,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -124,9 +125,8 @@ def extract(
         from attar.images import read_image
 
         if is_read_by_rows(file, max_pixels):
-            return extract_by_rows(
-                file, target, color, lambda shape, dtype: ByRows.of(shape, dtype, weights, **options)
-            )
+            resolve = partial(ByRows.of, kernel=weights, **options)
+            return extract_by_rows(file, target, color, resolve)
         image = read_image(file, color=color, max_pixels=max_pixels)
         result = run_extract(image, weights, **options)
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -174,7 +174,8 @@ def _list(named: Iterable[str]) -> tuple[list[Path], list[_Outcome]]:
     for name in named:
         try:
             # A Zarr array is a folder, and no folder of pictures.
-            found = [Path(name)] if Path(name).suffix.lower() in ARRAY_SUFFIXES else list_images(name)
+            is_array = Path(name).suffix.lower() in ARRAY_SUFFIXES
+            found = [Path(name)] if is_array else list_images(name)
         except (AttarError, OSError) as error:
             failed.append(_Outcome(name, error=reason(error, name)))
             continue

@@ -116,9 +116,7 @@ def _opened(path: Path, color: "Color") -> Iterator[Any]:
 
 
 @contextlib.contextmanager
-def _written(
-    target: Path, work: "ByRows"
-) -> Iterator[tuple[Callable[[str, Any], None], int]]:
+def _written(target: Path, work: "ByRows") -> Iterator[tuple[Callable[[str, Any], None], int]]:
     """Yield what takes the rows of every map, and how many of the last are stored together."""
     target.parent.mkdir(parents=True, exist_ok=True)
     if target.suffix.lower() in ARRAY_SUFFIXES:

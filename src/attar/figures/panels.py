@@ -91,9 +91,7 @@ def reduced_input_panel(shape: tuple[int, ...], values: Array) -> Panel:
     return _input(shape, values, norm, f"mean of {channels} channels" if channels > 1 else "")
 
 
-def _input(
-    shape: tuple[int, ...], values: Array, norm: Normalize | None, caption: str
-) -> Panel:
+def _input(shape: tuple[int, ...], values: Array, norm: Normalize | None, caption: str) -> Panel:
     return Panel(
         label="input",
         title="Input",

@@ -130,7 +130,7 @@ class StagesByRows:
     def __init__(
         self,
         spec: ExtractionSpec,
-        shapes: Mapping[str, tuple[int, ...]],
+        shapes: Mapping[Any, tuple[int, ...]],
         *,
         channel: int = 0,
         dpi: float = DPI,

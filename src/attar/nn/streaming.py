@@ -62,7 +62,7 @@ def extract_rows(
 
 
 def _row_bytes(plan: ExtractPlan, filters: Array) -> int:
-    return plan.x.size * filters.shape[2] * plan.groups * filters.itemsize
+    return int(plan.x.size * filters.shape[2] * plan.groups * filters.itemsize)
 
 
 def _bands(rows: int, row_bytes: int, together: int) -> Iterator[tuple[int, int]]:
@@ -104,7 +104,7 @@ def _compute(
 
 
 def _each(size: int) -> Axis:
-    """A pool that leaves every value as it is."""
+    """Return a pool that leaves every value as it is."""
     return Axis(size, 1, 1, 1, 0, 0, size)
 
 
@@ -148,9 +148,10 @@ def extract_stages(
     row_bytes = max(_row_bytes(plan, filters) * plan.y.stride, map_bytes)
 
     def filtered(begin: int, end: int) -> Array:
-        return _compute(
-            plan, (begin, end), _each(end - begin), "NONE", False, weights, bias, rows
-        )[0]
+        each = _each(end - begin)
+        band = _compute(plan, (begin, end), each, "NONE", False, weights, bias, rows)
+        one: Array = band[0]
+        return one
 
     shown = 0
     pooled_bytes = row_bytes * plan.pool_y.stride
@@ -224,7 +225,8 @@ def extract_on_disk(
     axis = 2 if plan.channels_first else 1
     channels = (slice(None),) if plan.channels_first else ()
     one = plan_of((1, *shape[1:]))
-    several = BAND_BYTES // (max(math.prod(shape[1:]), math.prod(plan.out_shape[1:])) * filters.itemsize)
+    image_bytes = max(math.prod(shape[1:]), math.prod(plan.out_shape[1:])) * filters.itemsize
+    several = BAND_BYTES // image_bytes
     if several > 1:  # small images: as many at once as are one band of a large one
         several = _bands_of_images(several, input, result)
     for i in range(0, shape[0], max(1, several)):
@@ -247,7 +249,7 @@ def extract_on_disk(
 
 
 def _bands_of_images(several: int, input: Any, result: Any) -> int:
-    """Return how many small images to take at once: whole chunks of them, where that is possible."""
+    """Return how many small images to take at once: whole chunks, where that is possible."""
     together = max(rows_of_a_chunk(input, 0), rows_of_a_chunk(result, 0, written=True))
     return max(1, several // together) * together if together <= 4 * several else several
 
