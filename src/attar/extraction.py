@@ -332,10 +332,16 @@ def extract(
     """
     if out is not None and stages:
         raise ArgumentError("extract: out is for the condensed map alone; pass stages=False too")
-    options: dict[str, Any] = dict(
-        bias=bias, conv_stride=conv_stride, conv_padding=conv_padding, activation=activation,
-        pool=pool, pool_size=pool_size, pool_stride=pool_stride, pool_padding=pool_padding,
-    )  # fmt: skip
+    options: dict[str, Any] = {
+        "bias": bias,
+        "conv_stride": conv_stride,
+        "conv_padding": conv_padding,
+        "activation": activation,
+        "pool": pool,
+        "pool_size": pool_size,
+        "pool_stride": pool_stride,
+        "pool_padding": pool_padding,
+    }
     if not stages and (is_by_rows(image) or is_on_disk(out)):
         weights, condensed, spec = condense_by_rows(image, kernel, out, options)
         given = np.asarray(image) if isinstance(image, np.ndarray) else image
@@ -404,7 +410,8 @@ def _in_layout_of(pixels: Array, found: Array) -> Array:
         found = found[0]
     if pixels.ndim == 2 and found.shape[-1] == 1:
         found = found[..., 0]
-    return _read_only(found)
+    view: Array = _read_only(found)
+    return view
 
 
 def _read_only(values: Any) -> Any:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from itertools import chain, islice
 from typing import Any, NamedTuple, TypedDict
 
+from attar.batch.columns import read_columns
 from attar.batch.config import BatchConfig, differences
 from attar.batch.manifest import Changes, Manifest, changes, repeated, write_manifest
 from attar.batch.outputs import ARRAY, Shard
@@ -293,9 +294,5 @@ def _remove_stale(store: Store, plan: Plan) -> None:
 
 
 def _files(table: bytes) -> list[str]:
-    from pyarrow import parquet
-
-    column = parquet.read_table(pyarrow().BufferReader(table), columns=["file"], use_threads=False)[
-        "file"
-    ]
+    column = read_columns(table, "file")["file"]
     return [name for name in column.to_pylist() if name is not None]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from attar.cli.large import ARRAYS, extract_large, is_large
 from attar.cli.shell import (
     DONE,
     FILES,
@@ -67,7 +68,8 @@ def extract(
     ----------
     images
         Pictures, and folders of pictures (with their sub-folders; pictures that attar wrote
-        there, *-attar.png, are left out).
+        there, *-attar.png, are left out). Large TIFF files, .npy and .zarr arrays are read some
+        rows at a time, whatever their size.
     kernel
         A name, a .npy file of shape (kh, kw) or (kh, kw, C, K), or the numbers in rows:
         "-1 -1 -1; -1 8 -1; -1 -1 -1". Names: edge laplacian log identity sharpen emboss blur
@@ -91,8 +93,8 @@ def extract(
         gray filters the brightness; rgb filters each channel and averages the three results.
     output
         Where results go, replacing files of that name. The suffix says what is written: .png
-        .svg .pdf the picture, .npy the condensed map, .npz all maps and numbers. A folder gets
-        one picture per image; a name with {stem} in it is filled in for each image. Default:
+        .svg .pdf the picture, .npy or .zarr the condensed map, .npz all maps and numbers. A folder
+        gets one picture per image; a name with {stem} in it is filled in for each image. Default:
         {stem}-attar.png in the current folder.
     as_json
         Print one JSON document instead of the table.
@@ -115,12 +117,23 @@ def extract(
     files, failed = _list(images)
     targets = _targets(files, output)
 
-    def run(file: Path) -> "Extraction":
+    def run(file: Path, target: Path) -> "Extraction":
+        from attar.by_rows import condensed_shape
         from attar.extraction import extract as run_extract
         from attar.images import read_image
 
+        if is_large(file):
+            return extract_large(
+                file,
+                target,
+                color,
+                lambda shape: condensed_shape(shape, weights, **options),
+                lambda image, out: run_extract(image, weights, **options, stages=False, out=out),
+            )
         image = read_image(file, color=color, max_pixels=max_pixels)
-        return run_extract(image, weights, **options)
+        result = run_extract(image, weights, **options)
+        result.save(target)
+        return result
 
     outcomes = failed + list(_outcomes(files, targets, run))
     for outcome in outcomes:
@@ -162,7 +175,8 @@ def _list(named: Iterable[str]) -> tuple[list[Path], list[_Outcome]]:
     failed = []
     for name in named:
         try:
-            found = list_images(name)
+            # A Zarr array is a folder, and no folder of pictures.
+            found = [Path(name)] if Path(name).suffix.lower() in ARRAYS else list_images(name)
         except (AttarError, OSError) as error:
             failed.append(_Outcome(name, error=reason(error, name)))
             continue
@@ -178,6 +192,11 @@ def _targets(files: Sequence[Path], output: str | None) -> list[Path]:
     """Return where the result of each image goes: one name each, and none of the images."""
     pattern = _pattern(output, len(files))
     targets = [Path(pattern.replace("{stem}", label)) for label in _labels(files)]
+    if output is None:  # no picture is drawn of what is read by rows
+        targets = [
+            target.with_suffix(".npy") if is_large(file) else target
+            for file, target in zip(files, targets, strict=True)
+        ]
     sources = {file.resolve(): file for file in files}
     for target in targets:
         if target.resolve() in sources:
@@ -199,7 +218,7 @@ def _pattern(output: str | None, count: int) -> str:
     is_folder = output.endswith(("/", os.sep)) or Path(output).is_dir()
     if is_folder or (not suffix and "{stem}" not in output):
         return str(Path(output) / default)
-    if suffix not in SUFFIXES:
+    if suffix not in (*SUFFIXES, ".zarr"):
         raise ArgumentError(
             f"--output: the suffix of {output!r} does not say what to write; accepted are "
             f"{', '.join(SUFFIXES)}, or a folder (end its name with /)"
@@ -245,7 +264,7 @@ def _longer_names(file: Path) -> Iterator[str]:
 
 
 def _outcomes(
-    files: Sequence[Path], targets: Sequence[Path], run: Callable[[Path], "Extraction"]
+    files: Sequence[Path], targets: Sequence[Path], run: Callable[[Path, Path], "Extraction"]
 ) -> Iterator[_Outcome]:
     """Extract from each image and save, with a progress bar where a person would see one."""
     with _progress(len(files)) as advance:
@@ -255,11 +274,10 @@ def _outcomes(
             advance()
 
 
-def _outcome(file: Path, target: Path, run: Callable[[Path], "Extraction"]) -> _Outcome:
+def _outcome(file: Path, target: Path, run: Callable[[Path, Path], "Extraction"]) -> _Outcome:
     try:
-        result = run(file)
         target.parent.mkdir(parents=True, exist_ok=True)
-        result.save(target)
+        result = run(file, target)
     except (AttarError, OSError, MemoryError) as error:
         # A full disk, or a folder that may not be written to, concerns this file alone: the
         # next one may be smaller or go elsewhere.
