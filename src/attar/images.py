@@ -25,6 +25,7 @@ from attar.errors import (
     ShapeError,
 )
 from attar.files import atomic_path
+from attar.unit import in_unit, luma_in_unit
 
 # Pillow costs 15 ms to import: it is loaded when a picture is read or written, not before.
 if TYPE_CHECKING:
@@ -584,16 +585,25 @@ def _finish(pixels: _Pixels, color: Color) -> npt.NDArray[np.float32]:
         cover = alpha.astype(np.float64) / white
         # White minus what is missing to it, so that an opaque pixel keeps its value exactly.
         values = white - (cover if values.ndim == 2 else cover[..., None]) * (white - values)
-    if color == "gray" and values.ndim == 3:
-        # 1000 × 255 fits the 24 bits of float32; wider values need float64 for an exact sum.
-        exact = np.float32 if values.dtype == np.uint8 else np.float64
-        values = values.astype(exact) @ np.array(_LUMA_THOUSANDTHS, exact)
-        white *= 1000
-    values = _UPRIGHT.get(orientation, np.asarray)(values)
+    mixed = color == "gray" and values.ndim == 3
+    if mixed and values.dtype == np.uint8:
+        image = luma_in_unit(values, _LUMA_THOUSANDTHS)
+    elif mixed:  # wider values need float64 for an exact sum
+        weights = np.array(_LUMA_THOUSANDTHS, np.float64)
+        image = _divided(values.astype(np.float64) @ weights, white * 1000)
+    elif values.dtype in (np.uint8, np.uint16):
+        image = in_unit(values, white)
+    else:
+        image = _divided(values, white)
+    image = np.ascontiguousarray(_UPRIGHT.get(orientation, np.asarray)(image))
+    return np.repeat(image[..., None], 3, axis=2) if color == "rgb" and image.ndim == 2 else image
+
+
+def _divided(values: Array, white: float) -> npt.NDArray[np.float32]:
     image: npt.NDArray[np.float32] = np.empty(values.shape, np.float32)
     wide = np.float64 if values.dtype == np.float64 else np.float32
     np.divide(values, wide(white), out=image, casting="same_kind")
-    return np.repeat(image[..., None], 3, axis=2) if color == "rgb" and image.ndim == 2 else image
+    return image
 
 
 def scale_pixels(values: Array, white: float, color: Color) -> npt.NDArray[np.float32]:
