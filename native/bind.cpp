@@ -193,6 +193,28 @@ void run_copy(const Input& input, const Output& output) {
     kernels().copy(bytes, images<const void>(input), images<void>(output));
 }
 
+void run_scale(const Input& in, const Output& out, float white) {
+    require(contiguous(in) && contiguous(out), "scale: expected contiguous arrays");
+    require((in.itemsize() == 1 || in.itemsize() == 2) && out.itemsize() == 4,
+            "scale: expected 8 or 16 bits and float32");
+    require(in.size() == out.size(), "scale: input and output differ in size");
+    nb::gil_scoped_release release;
+    kernels().scale(static_cast<int>(in.itemsize()), in.data(), static_cast<float*>(out.data()),
+                    static_cast<int64_t>(in.size()), white);
+}
+
+void run_luma(const Input& in, const Output& out, int red, int green, int blue, float white) {
+    require(contiguous(in) && contiguous(out), "luma: expected contiguous arrays");
+    require(in.itemsize() == 1 && out.itemsize() == 4, "luma: expected 8 bits and float32");
+    require(in.size() == 3 * out.size(), "luma: expected three numbers for each pixel");
+    require(red >= 0 && green >= 0 && blue >= 0 && red + green + blue <= 1 << 16,
+            "luma: the weights are too large to be exact");
+    const int32_t weights[3] = {red, green, blue};
+    nb::gil_scoped_release release;
+    kernels().luma(static_cast<const uint8_t*>(in.data()), static_cast<float*>(out.data()),
+                   static_cast<int64_t>(out.size()), weights, white);
+}
+
 void run_relu(const Input& in, const Output& out, int code) {
     const Number number = number_of(code, types, in, out);
     require(contiguous(in) && contiguous(out), "relu: expected contiguous arrays");
@@ -321,6 +343,8 @@ NB_MODULE(_core, m) {
         });
 
     m.def("copy", &run_copy);
+    m.def("scale", &run_scale);
+    m.def("luma", &run_luma);
     m.def("relu", &run_relu);
     m.def("relu_grad", &run_relu_grad);
     m.def("pool", &run_pool);

@@ -55,6 +55,11 @@ struct Kernels {
 
     // out = in, numbers of 1, 2, 4 or 8 bytes in arrays of any strides.
     void (*copy)(int bytes, const AnyInput& in, const AnyOutput& out);
+    // out = in / white, of `count` whole numbers of 1 or 2 bytes.
+    void (*scale)(int bytes, const void* in, float* out, int64_t count, float white);
+    // out = the weighted sum of the three numbers of each of `count` pixels / white.
+    void (*luma)(const uint8_t* in, float* out, int64_t count, const int32_t (&weights)[3],
+                 float white);
 
     // What follows takes numbers of any type, named by the first argument: all of them for a
     // maximum and for relu, floating-point ones for the rest.

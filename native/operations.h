@@ -31,6 +31,8 @@ void conv_input_grad(const Images<const T>& grad, const AnyInput& winners, int w
                      const Convolution<T>& conv, const Pool& pool, const Images<T>& out);
 
 void copy(int bytes, const AnyInput& in, const AnyOutput& out);
+void scale(int bytes, const void* in, float* out, int64_t count, float white);
+void luma(const uint8_t* in, float* out, int64_t count, const int32_t (&weights)[3], float white);
 void relu(Number, const void* in, void* out, int64_t count);
 void relu_grad(Number, const void* grad, const void* features, void* out, int64_t count);
 void pool(Number, const AnyInput& in, const AnyOutput& out, const Pool& pool);

@@ -15,6 +15,8 @@ const Kernels kernels{
     {extract<double>, packed_size<double>, pack<double>, convolve<double>, workspace<double>,
      fastest_path<double>, conv_filter_grad<double>, conv_input_grad<double>},
     copy,
+    scale,
+    luma,
     relu,
     relu_grad,
     pool,

@@ -169,7 +169,7 @@ def test_jpeg_that_simplejpeg_cannot_read_goes_to_pillow(monkeypatch, values):
     data = encode(values, "JPEG")
     expected = decode_image(data)
 
-    def refuse(*_):
+    def refuse(*_, **__):
         raise ValueError("Could not determine subsampling level of JPEG image")
 
     monkeypatch.setattr("simplejpeg.decode_jpeg", refuse)
@@ -720,7 +720,7 @@ def test_pillows_own_limit_does_not_leak_while_a_header_is_read(monkeypatch, kin
 
 
 def test_running_out_of_memory_is_not_called_damage(monkeypatch):
-    def refuse(*_):
+    def refuse(*_, **__):
         raise MemoryError
 
     data = encode(RGB, "JPEG")
@@ -976,3 +976,26 @@ def test_the_example_photograph():
     file = Path(__file__).parent.parent / "examples" / "coffee.jpg"
     assert read_image(file).shape == (400, 600, 3)
     assert file.stat().st_size < 200_000
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_jpeg_that_is_wanted_smaller(tmp_path, orientation):
+    rng = np.random.default_rng(orientation)
+    small = rng.random((20, 30, 3)).astype(np.float32)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    picture = Image.fromarray((255 * small).astype(np.uint8)).resize((480, 320), Image.BICUBIC)
+    picture.save(tmp_path / "x.jpg", quality=95, exif=exif)
+    data = (tmp_path / "x.jpg").read_bytes()
+    whole = decode_image(data)
+    half = tuple(side // 2 for side in whole.shape[:2])
+    # No more than twice what is asked for, and what area averaging gives but for rounding.
+    for factor, scale in ((1, 1), (1.9, 1), (2, 2), (4, 4), (7.9, 7), (8, 8), (50, 8)):
+        asked = tuple(int(side / factor) for side in whole.shape[:2])
+        found = decode_image(data, at_least=asked)
+        assert all(side >= least for side, least in zip(found.shape[:2], asked, strict=True))
+        assert (found.shape == whole.shape) == (scale == 1)
+    found = decode_image(data, at_least=half)
+    assert found.shape[:2] == half
+    averaged = whole.reshape(half[0], 2, half[1], 2, 3).mean(axis=(1, 3))
+    assert np.abs(found - averaged).mean() < 0.01

@@ -8,6 +8,7 @@ uint16 uint32 uint64. bfloat16 travels as a view of uint16.
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 class Axis:
@@ -44,6 +45,16 @@ class Blur:
     ) -> None: ...
 
 def copy(input: NDArray[Any], out: NDArray[Any], /) -> None: ...
+def scale(input: NDArray[Any], out: NDArray[np.float32], white: float, /) -> None: ...
+def luma(
+    input: NDArray[np.uint8],
+    out: NDArray[np.float32],
+    red: int,
+    green: int,
+    blue: int,
+    white: float,
+    /,
+) -> None: ...
 def relu(features: NDArray[Any], out: NDArray[Any], number: int, /) -> None: ...
 def relu_grad(
     grad: NDArray[Any], features: NDArray[Any], out: NDArray[Any], number: int, /

@@ -43,7 +43,7 @@ class _Strays(NamedTuple):
     marker: bytes
 
 
-def decode(data: bytes, colorspace: str, pixels: int) -> Array:
+def decode(data: bytes, colorspace: str, pixels: int, at_least: tuple[int, int] = (0, 0)) -> Array:
     """Decode a whole and undamaged JPEG, stepping over stray bytes.
 
     Parameters
@@ -52,6 +52,8 @@ def decode(data: bytes, colorspace: str, pixels: int) -> Array:
     colorspace : {"GRAY", "RGB"}
     pixels : int
         How many there are, for an idea of how long an attempt takes.
+    at_least : (height, width)
+        Decode at the smallest scale that gives no fewer pixels; (0, 0) for the whole.
 
     Returns
     -------
@@ -74,7 +76,10 @@ def decode(data: bytes, colorspace: str, pixels: int) -> Array:
         if left < 0:
             return None
         try:
-            values: Array = simplejpeg.decode_jpeg(version, colorspace)
+            height, width = at_least
+            values: Array = simplejpeg.decode_jpeg(
+                version, colorspace, min_height=height, min_width=width
+            )
             return values
         except ValueError as error:
             refused = refused or error

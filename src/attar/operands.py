@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from attar import kernels
 from attar.errors import DTypeError, ShapeError
 from attar.spec import ExtractionSpec, Padding
+from attar.unit import in_unit
 
 __all__ = [
     "NN_POOLING",
@@ -52,8 +53,7 @@ def as_floats(pixels: Array) -> Array:
     # Files hold either byte order; the arithmetic needs the processor's.
     pixels = pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
     if pixels.dtype in WHITE:
-        # The quotient, not a product with the reciprocal: 255 / 255 has to be 1 exactly.
-        pixels = pixels.astype(np.float32) / np.float32(WHITE[pixels.dtype])
+        pixels = in_unit(pixels, WHITE[pixels.dtype])
     if pixels.dtype not in (np.float32, np.float64):
         raise DTypeError(
             f"extract: the image has dtype {pixels.dtype}; accepted are float32, float64, "

@@ -83,7 +83,11 @@ class Extractor:
         """
         size = self._base.size
         image = decode_image(
-            data, color=self._base.color, max_pixels=self.config.max_pixels, name=name
+            data,
+            color=self._base.color,
+            max_pixels=self.config.max_pixels,
+            name=name,
+            at_least=size,
         )
         if size is not None and image.shape[:2] != size:
             image = resize_image(image, *size)

@@ -21,10 +21,13 @@ from attar.batch.rows import Row
 from attar.batch.store import FolderStore, Store, missing, sync
 from attar.errors import ArgumentError
 
-__all__ = ["Output", "Shard", "output_for"]
+__all__ = ["ARRAY", "INDEX", "Output", "Shard", "output_for", "table_name"]
 
 ARRAY = "features"
 """The Zarr array, and the folder of ``.npy`` files."""
+
+INDEX = "index"
+"""The folder of tables, where features are not in them."""
 
 _CHUNK_BYTES = 8 << 20
 _LONGEST_NAME = 200  # bytes; file systems allow 255
@@ -46,10 +49,16 @@ class Shard(NamedTuple):
     begin: int
     rows: list[Row]
 
-    @property
-    def file(self) -> str:
-        """The name of its table."""
-        return f"{self.name}.parquet"
+
+def table_name(format: Format, shard: str) -> str:
+    """Return the name of the table of a shard: apart, where there are other files beside it.
+
+    Examples
+    --------
+    >>> table_name("parquet", "000000-0f"), table_name("zarr", "000000-0f")
+    ('000000-0f.parquet', 'index/000000-0f.parquet')
+    """
+    return f"{shard}.parquet" if format == "parquet" else f"{INDEX}/{shard}.parquet"
 
 
 class Output(Protocol):
@@ -87,7 +96,8 @@ class _Tables:
         """Nothing is shared."""
 
     def write(self, store: Store, shard: Shard, found: Iterator[Outcome]) -> None:
-        with store.write(shard.file) as file, _writer(file, "features") as writer:
+        name = table_name("parquet", shard.name)
+        with store.write(name) as file, _writer(file, "features") as writer:
             for table in feature_tables(found):
                 writer.write_table(table)
 
@@ -112,7 +122,7 @@ class _Files:
                 outcome = outcome._replace(features=_shape_alone(outcome.features))
             held.append(outcome)
             names.append(name)
-        _write_index(store, shard, held, "file", names)
+        _write_index(store, table_name("npy", shard.name), held, "file", names)
 
 
 class _Array:
@@ -161,7 +171,7 @@ class _Array:
                     number = (first // chunk, *(0 for _ in array.shape[1:]))
                     sync(store.folder / ARRAY / array.metadata.encode_chunk_key(number))
         index = [None if each.features is None else shard.begin + i for i, each in enumerate(held)]
-        _write_index(store, shard, held, "index", index)
+        _write_index(store, table_name("zarr", shard.name), held, "index", index)
 
     def _array(self, store: Store) -> Any:
         if self._kept is None:
@@ -186,9 +196,9 @@ def _writer(file: Any, kept: str) -> Any:
 
 
 def _write_index(
-    store: Store, shard: Shard, held: Sequence[Outcome], kept: str, values: Sequence[Any]
+    store: Store, name: str, held: Sequence[Outcome], kept: str, values: Sequence[Any]
 ) -> None:
-    with store.write(shard.file) as file, _writer(file, kept) as writer:
+    with store.write(name) as file, _writer(file, kept) as writer:
         writer.write_table(index_table(held, kept, values))
 
 

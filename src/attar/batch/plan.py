@@ -10,9 +10,10 @@ from dataclasses import dataclass, replace
 from itertools import chain, islice
 from typing import Any, NamedTuple, TypedDict
 
+from attar.batch.columns import read_columns
 from attar.batch.config import BatchConfig, differences
 from attar.batch.manifest import Changes, Manifest, changes, repeated, write_manifest
-from attar.batch.outputs import ARRAY, Shard
+from attar.batch.outputs import ARRAY, INDEX, Shard, table_name
 from attar.batch.rows import Row
 from attar.batch.store import Store, to_json
 from attar.errors import ArgumentError
@@ -37,7 +38,7 @@ _SCHEMA = "attar.batch.plan/1"
 _PLAN = f"{OWN}/plan.json"
 _LISTING = f"{OWN}/listing.parquet"
 _DONE = f"{OWN}/done"
-_TABLE = re.compile(r"\d{6,}-[0-9a-f]{16}\.parquet")
+_TABLE = re.compile(r"(^|/)\d{6,}-[0-9a-f]{16}\.parquet$")
 
 # Few images make small shards, so that no worker is idle; the rest is the same on every machine.
 _SHARDS, _FEWEST, _MOST = 64, 8, 256
@@ -267,9 +268,10 @@ def forget(store: Store, names: Iterable[str]) -> None:
 def _clear(store: Store) -> None:
     """Remove what a batch wrote, and nothing else; the new listing stays."""
     for name in store.names(""):
-        if _TABLE.fullmatch(name) or name == "zarr.json":
+        if _TABLE.search(name) or name == "zarr.json":
             store.remove(name)
     store.remove(ARRAY)
+    store.remove(INDEX)
     for name in store.names(OWN):
         if name != "lock" and f"{OWN}/{name}" != _LISTING:
             store.remove(f"{OWN}/{name}")
@@ -279,9 +281,10 @@ def _clear(store: Store) -> None:
 def _remove_stale(store: Store, plan: Plan) -> None:
     """Remove what belongs to shards that are none any more."""
     forget(store, {name.removesuffix(".json") for name in store.names(_DONE)} - {*plan.shards})
-    current = {f"{name}.parquet" for name in plan.shards}
-    for name in store.names(""):
-        if not _TABLE.fullmatch(name) or name in current:
+    current = {table_name(plan.config.format, name) for name in plan.shards}
+    folder = "" if plan.config.format == "parquet" else f"{INDEX}/"
+    for name in (f"{folder}{each}" for each in store.names(folder)):
+        if not _TABLE.search(name) or name in current:
             continue
         if plan.config.format == "npy":
             for file in _files(store.read(name)):
@@ -293,9 +296,5 @@ def _remove_stale(store: Store, plan: Plan) -> None:
 
 
 def _files(table: bytes) -> list[str]:
-    from pyarrow import parquet
-
-    column = parquet.read_table(pyarrow().BufferReader(table), columns=["file"], use_threads=False)[
-        "file"
-    ]
+    column = read_columns(table, "file")["file"]
     return [name for name in column.to_pylist() if name is not None]

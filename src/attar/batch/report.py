@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 from attar.batch.columns import read_columns
+from attar.batch.outputs import table_name
 from attar.batch.plan import Done, Plan, done, read_plan
 from attar.batch.store import Store, open_store
 from attar.batch.work import Tally
@@ -82,7 +83,7 @@ class BatchReport:
         """Return the first images without features, and why."""
         store = open_store(self.destination)
         plan = read_plan(store)
-        return [] if plan is None else failures(store, done(store, plan).values(), most)
+        return [] if plan is None else failures(store, plan, most)
 
     def __str__(self) -> str:
         left = self.images - self.images_done
@@ -143,19 +144,19 @@ def status(destination: str | os.PathLike[str]) -> BatchReport:
     return report_of(store, plan, running=store.holder())
 
 
-def failures(store: Store, records: Iterable[Done], most: int) -> list[Failure]:
+def failures(store: Store, plan: Plan, most: int) -> list[Failure]:
     """Return the first images without features, and why."""
     found: list[Failure] = []
-    for each in records:
+    for each in done(store, plan).values():
         if len(found) >= most:
             break
         if each["failed"]:
-            found.extend(_failures_of(store, each["shard"]))
+            found.extend(_failures_of(store, table_name(plan.config.format, each["shard"])))
     return found[:most]
 
 
-def _failures_of(store: Store, shard: str) -> Iterator[Failure]:
-    table = read_columns(store.read(f"{shard}.parquet"), "path", "error")
+def _failures_of(store: Store, name: str) -> Iterator[Failure]:
+    table = read_columns(store.read(name), "path", "error")
     for path, error in zip(*(column.to_pylist() for column in table.columns), strict=True):
         if error is not None:
             yield Failure(path, error)

@@ -61,7 +61,7 @@ def run(
     destination : path or address
         The folder to write to: new, or of an earlier run of the same configuration. Parquet files
         with the columns path, content_hash, image_shape, shape, features and error; with ``npy``
-        and ``zarr`` the features are in the folder ``features`` instead.
+        and ``zarr`` the features are in ``features``, and the tables in ``index``.
     kernel : default "edge"
         What `attar.extract` takes; its further arguments are `options`.
     model, layer : path, str
