@@ -7,6 +7,8 @@ import math
 import secrets
 import shutil
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -138,16 +140,25 @@ def _into_zarr(
         raise ArgumentError(f"cannot write {path}: what is there is no Zarr array")
     token = secrets.token_hex(4)
     temporary = path.with_name(f".{path.stem[:40]}.{token}{path.suffix}")
+    chunks = tuple(max(1, n) for n in (*map(min, shape, (CHUNK_ROWS, _CHUNK_COLUMNS)), *shape[2:]))
     try:
-        chunks = (*map(min, shape, (CHUNK_ROWS, _CHUNK_COLUMNS)), *shape[2:])
-        array = _zarr().create_array(
-            store=temporary, shape=shape, chunks=tuple(max(1, n) for n in chunks), dtype=dtype
-        )
+        # In a thread, while the next rows are computed. It is waited for when the block is
+        # interrupted too: Zarr writes in threads of its own, and would go on while the array is
+        # removed.
+        with ThreadPoolExecutor(1) as writer:
+            create = partial(_zarr().create_array, shape=shape, chunks=chunks, dtype=dtype)
+            array = writer.submit(create, store=temporary).result()
+            pending: list[Future[None]] = []
 
-        def write(begin: int, rows: Array) -> None:
-            array[begin : begin + rows.shape[0]] = rows
+            def write(begin: int, rows: Array) -> None:
+                while pending:
+                    pending.pop().result()
+                rows_of_array = slice(begin, begin + rows.shape[0])
+                pending.append(writer.submit(array.__setitem__, rows_of_array, rows))
 
-        yield write
+            yield write
+            while pending:
+                pending.pop().result()
         if path.exists():  # a folder cannot be replaced by a rename
             aside = path.with_name(f".{path.stem[:40]}.{token}.old")
             path.rename(aside)
