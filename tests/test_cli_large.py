@@ -59,6 +59,7 @@ class TestTheSame:
             ["--conv-stride", "3", "--pool-stride", "4x1"],
             ["--conv-padding", "valid", "--pool-padding", "valid", "--pool-size", "7"],
             ["--pool-padding", "valid", "--pool-stride", "300"],
+            ["--conv-stride", "47", "--conv-padding", "2,2,0,0"],
             ["--kernel", "left_sobel", "--conv-padding", "9,0,2,0"],
         ],
         ids=" ".join,
@@ -66,8 +67,8 @@ class TestTheSame:
     @pytest.mark.parametrize("shape", [(800, 300), (330, 750, 3), (5, 900)], ids=str)
     def test_as_in_memory(self, run, shape, options):
         picture(shape)
-        if options[:1] == ["--conv-padding"] and shape[0] == 5:
-            options = [*options[:3], "valid", "--pool-size", "2"]
+        if "7" in options and shape[0] == 5:  # a window that would not fit
+            options = [*options[:-1], "2"]
         told = {}
         for name, rows in (("whole", ()), ("rows", BY_ROWS)):
             for suffix in (".png", ".npy"):

@@ -96,6 +96,16 @@ class TestTheAnswerIsThatOfTheWhole:
             assert_array_equal(np.fromfile(tmp_path / "out", image.dtype), whole.ravel())
             assert_array_equal(nn.extract(stored, filters, bias, **options), whole)
 
+    def test_maps_of_one_column_with_channels_first(self, tmp_path, monkeypatch):
+        """Of one number, channels lie side by side, and would be summed in another order."""
+        monkeypatch.setattr(streaming, "BAND_BYTES", 1)
+        image = RNG.standard_normal((1, 7, 30, 1)).astype(np.float32)
+        filters = RNG.standard_normal((5, 1, 7, 32)).astype(np.float32)
+        for pooling_type in ("MAX", None):
+            options = {"data_format": "NCHW", "pooling_type": pooling_type, "activation": None}
+            found = nn.extract(mapped(tmp_path / "image", image), filters, **options)
+            assert_array_equal(found, nn.extract(image, filters, **options))
+
     @settings(quick, max_examples=60)
     @given(
         work=works(),

@@ -164,7 +164,7 @@ def extract_stages(
         detected = _detected(plan, band)
         condensed = _condensed(plan, pool_y, detected)
         visit(Maps(band[shown - top :], detected[shown - top :], condensed))
-        shown = max(shown, bottom)
+        shown = bottom
     for begin, end in _bands(whole - shown, row_bytes, 1):
         _visit_alone(plan, filtered(shown + begin, shown + end), visit)
 
