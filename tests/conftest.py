@@ -5,7 +5,6 @@ import pytest
 import attar
 from tests.browser import chromium, explore  # noqa: F401  fixtures
 
-
 # Two files at a time: the longest first, so that none of them is alone at the end.
 LONGEST = ("test_isas", "test_batch_kills", "test_gradients", "test_repair", "test_batch_ray")
 

@@ -18,9 +18,7 @@ def test_every_number(dtype):
 def test_every_sum_of_colours():
     weights = (299, 587, 114)
     rng = np.random.default_rng(0)
-    pixels = rng.integers(
-        0, 256, (1_000_003, 3), dtype=np.uint8
-    )
+    pixels = rng.integers(0, 256, (1_000_003, 3), dtype=np.uint8)
     expected = (pixels.astype(np.int64) @ weights).astype(np.float32) / np.float32(255_000)
     np.testing.assert_array_equal(luma_in_unit(pixels, weights), expected)
     gray = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)
