@@ -4,8 +4,8 @@
 
 For each size of JPEG, whole runs in processes of their own, one after the other, the best of some:
 decoding alone (simplejpeg to RGB, in as many processes), ``attar batch`` with one and with all
-workers, a PyTorch DataLoader with convolution, ReLU and pool, and TensorFlow's tf.data with the same.
-What each computes is checked on an image before. Starting is part of a run.
+workers, a PyTorch DataLoader with convolution, ReLU and pool, and TensorFlow's tf.data with the
+same. What each computes is checked on an image before. Starting is part of a run.
 """
 
 import argparse
@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -124,7 +125,7 @@ WAYS = {"decode": decode, "attar": attar, "dataloader": dataloader, "tf.data": t
 
 
 def check(folder: Path) -> None:
-    """The ways give the same number for an image."""
+    """Check that the ways give the same number for an image."""
     from attar import extract, read_image
 
     path = folder / "000000.jpg"
@@ -177,7 +178,11 @@ def main() -> None:
         return
     rates = measure(options.repeats, options.sizes)
     if options.out:
-        found = {"machine": machine.describe(), "images_per_second": rates}
+        versions = {
+            name: metadata.version(name) for name in ("simplejpeg", "torch", "tensorflow_cpu")
+        }
+        about = machine.describe(machine.default_threads(), versions)
+        found = {"machine": about, "images_per_second": rates}
         options.out.write_text(json.dumps(found, indent=1) + "\n")
 
 

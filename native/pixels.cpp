@@ -27,13 +27,15 @@ void scale(int bytes, const void* in, float* out, int64_t count, float white) {
 }
 
 void luma(const uint8_t* in, float* out, int64_t count, const int32_t (&weights)[3], float white) {
-    const int32_t red = weights[0], green = weights[1], blue = weights[2];
+    const auto red = static_cast<float>(weights[0]), green = static_cast<float>(weights[1]),
+               blue = static_cast<float>(weights[2]);
     parallel_for(ceil_div(count, task_pixels), 0, [&](int64_t task, void*) {
         const int64_t end = min(count, (task + 1) * task_pixels);
         for (int64_t i = task * task_pixels; i < end; ++i) {
-            // 255 times weights of at most 2^16 in all is exact, as a whole number and as a float.
-            const int32_t sum = red * in[3 * i] + green * in[3 * i + 1] + blue * in[3 * i + 2];
-            out[i] = static_cast<float>(sum) / white;
+            // Exact: 255 times weights of at most 2^16 in all, which floats hold to the last unit.
+            const auto r = static_cast<float>(in[3 * i]), g = static_cast<float>(in[3 * i + 1]),
+                       b = static_cast<float>(in[3 * i + 2]);
+            out[i] = (red * r + green * g + blue * b) / white;
         }
     });
 }

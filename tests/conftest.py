@@ -5,6 +5,14 @@ import pytest
 import attar
 from tests.browser import chromium, explore  # noqa: F401  fixtures
 
+# Two files at a time: the longest first, so that none of them is alone at the end.
+LONGEST = ("test_isas", "test_batch_kills", "test_gradients", "test_repair", "test_batch_ray")
+
+
+def pytest_collection_modifyitems(items):
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(LONGEST)))
+
 
 def pytest_report_header() -> str:
     config = attar.show_config("dicts")
