@@ -26,6 +26,7 @@ except ImportError as error:
     ) from error
 
 if TYPE_CHECKING:
+    from attar import batch as batch
     from attar import experiments as experiments
     from attar import features as features
     from attar import figures as figures
@@ -62,6 +63,7 @@ _HOMES = {
     "Repaired": "attar.repairing",
     "Sequential": "attar.sequential",
     "audit": "attar.auditing",
+    "batch": "",
     "experiments": "",
     "explore": "attar.explorer.notebook",
     "extract": "attar.extraction",
