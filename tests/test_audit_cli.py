@@ -249,10 +249,3 @@ class TestProgress:
         status, _, err = run("images.npy", *QUICK)
         assert status == 0
         assert "passes" in err
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(0.4, "0 s"), (89, "89 s"), (91, "2 min"), (6000, "1.7 h")]
-)
-def test_durations(seconds, text):
-    assert command._duration(seconds) == text

@@ -152,7 +152,9 @@ class TestIntensify:
             ("average", halved(maps, np.mean)),
             ("stride", maps[::2, ::2]),
         ):
-            assert step.after[pool] == pytest.approx(np.mean(reduced > 1e-6), abs=0.005)
+            # One pixel of the filtered map is zero but for rounding.
+            alive = np.mean(reduced > 1e-6)
+            assert step.after[pool] == pytest.approx(alive, abs=1.01 / reduced.size)
             assert step.strength[pool] == pytest.approx(reduced.mean() / maps.mean(), rel=1e-4)
         assert step.intensification() == step.after["max"] / step.before
         assert result.of("edge", "2")[0].before > step.before

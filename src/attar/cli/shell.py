@@ -111,8 +111,8 @@ def duration(seconds: float) -> str:
 
     Examples
     --------
-    >>> duration(42.3), duration(300), duration(9000)
-    ('42 s', '5 min', '2.5 h')
+    >>> duration(42.3), duration(91), duration(9000)
+    ('42 s', '2 min', '2.5 h')
     """
     if seconds < 90:
         return f"{seconds:.0f} s"
