@@ -207,7 +207,7 @@ void run_luma(const Input& in, const Output& out, int red, int green, int blue, 
     require(contiguous(in) && contiguous(out), "luma: expected contiguous arrays");
     require(in.itemsize() == 1 && out.itemsize() == 4, "luma: expected 8 bits and float32");
     require(in.size() == 3 * out.size(), "luma: expected three numbers for each pixel");
-    require(red >= 0 && green >= 0 && blue >= 0 && red + green + blue <= 1 << 16,
+    require(red >= 0 && green >= 0 && blue >= 0 && red + green + blue < 1 << 15,
             "luma: the weights are too large to be exact");
     const int32_t weights[3] = {red, green, blue};
     nb::gil_scoped_release release;

@@ -27,8 +27,7 @@ ATTAR_INLINE void dense_pooled(const Tile<T>& tile, const T* row, int64_t channe
                     }
                 const Vec<T> left = Reduce::combine(sum[r][0], sum[r + 1][0]);
                 const Vec<T> right = Reduce::combine(sum[r][1], sum[r + 1][1]);
-                Vec<T> value =
-                    Reduce::combine(even_lanes<T>(left, right), odd_lanes<T>(left, right));
+                Vec<T> value = combine_neighbours<Reduce, T>(left, right);
                 if (Reduce::divides)
                     value /= broadcast(T{4});
                 else if (rectify)

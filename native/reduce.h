@@ -66,6 +66,25 @@ struct Sum {
     }
 };
 
+// Windows of two neighbours in a and b, laid end to end.
+template <class Reduce, class T>
+ATTAR_INLINE Vec<T> combine_neighbours(Vec<T> a, Vec<T> b) {
+#if defined(__AVX2__) && !defined(__AVX512F__)
+    // Lanes cross the middle of a vector once, behind the combination, instead of four times.
+    if constexpr (lanes<T> == 8) {
+        const Vec<T> value = Reduce::combine(
+            Vec<T>(__builtin_shufflevector(a, b, 0, 2, 8, 10, 4, 6, 12, 14)),
+            Vec<T>(__builtin_shufflevector(a, b, 1, 3, 9, 11, 5, 7, 13, 15)));
+        return __builtin_shufflevector(value, value, 0, 1, 4, 5, 2, 3, 6, 7);
+    } else if constexpr (lanes<T> == 4) {
+        const Vec<T> value = Reduce::combine(Vec<T>(__builtin_shufflevector(a, b, 0, 4, 2, 6)),
+                                             Vec<T>(__builtin_shufflevector(a, b, 1, 5, 3, 7)));
+        return __builtin_shufflevector(value, value, 0, 2, 1, 3);
+    }
+#endif
+    return Reduce::combine(even_lanes<T>(a, b), odd_lanes<T>(a, b));
+}
+
 // Calls block(offset, size) for each block that a window of `taps` is made of, in order.
 template <class Block>
 ATTAR_INLINE void for_each_block(int64_t taps, const Block& block) {

@@ -18,16 +18,12 @@ ATTAR_INLINE Vec<W> short_windows(const At& at) {
     if constexpr (stride == 1) {
         return reduce_window<Reduce>(at, taps);
     } else if constexpr (stride == 2) {
-        // Of an odd number the first tap goes alone, so that pairs end where the windows do.
-        const auto pair = [&](int64_t i, Vec<W> value, bool begins) ATTAR_INLINED {
-            const Vec<W> a = at(i), b = at(i + L), even = even_lanes<W>(a, b);
-            return Reduce::combine(begins ? even : Vec<W>(Reduce::combine(value, even)),
-                                   odd_lanes<W>(a, b));
-        };
-        if constexpr (taps == 2)
-            return pair(0, Vec<W>{}, true);
-        else
-            return pair(1, even_lanes<W>(at(0), at(L)), false);
+        if constexpr (taps == 2) return combine_neighbours<Reduce, W>(at(0), at(L));
+        // The first tap goes alone, so that pairs end where the windows do.
+        const Vec<W> a = at(1), b = at(1 + L);
+        const Vec<W> value =
+            Reduce::combine(even_lanes<W>(at(0), at(L)), even_lanes<W>(a, b));
+        return Reduce::combine(value, odd_lanes<W>(a, b));
     } else {
         const Vec<W> a = at(0), b = at(L), c = at(2 * L), d = at(3 * L);
         const Vec<W> even_1 = even_lanes<W>(a, b), even_2 = even_lanes<W>(c, d);

@@ -161,17 +161,25 @@ ATTAR_INLINE Vec<T> pinned(Vec<T> v) {
 }
 
 // a > b ? a : b, which is b where either is NaN. As one instruction: compilers make two of the
-// comparison where vectors are 64 bytes wide. With a mask of ones, since GCC 12 warns of the operand
-// that its header leaves undefined.
+// comparison, since they do not see that it is the processor's own maximum.
 template <class T>
 ATTAR_INLINE Vec<T> larger(Vec<T> a, Vec<T> b) {
 #if defined(__AVX512F__)
-    if constexpr (is_float<T>) {
-        if constexpr (sizeof(T) == 4)
-            return (Vec<T>)_mm512_mask_max_ps((__m512)a, 0xffff, (__m512)a, (__m512)b);
-        else
-            return (Vec<T>)_mm512_mask_max_pd((__m512d)a, 0xff, (__m512d)a, (__m512d)b);
-    }
+    // With a mask of ones, since GCC 12 warns of the operand that its header leaves undefined.
+    if constexpr (is_float<T> && sizeof(T) == 4)
+        return (Vec<T>)_mm512_mask_max_ps((__m512)a, 0xffff, (__m512)a, (__m512)b);
+    else if constexpr (is_float<T>)
+        return (Vec<T>)_mm512_mask_max_pd((__m512d)a, 0xff, (__m512d)a, (__m512d)b);
+#elif defined(__AVX__)
+    if constexpr (is_float<T> && sizeof(T) == 4)
+        return (Vec<T>)_mm256_max_ps((__m256)a, (__m256)b);
+    else if constexpr (is_float<T>)
+        return (Vec<T>)_mm256_max_pd((__m256d)a, (__m256d)b);
+#elif defined(__x86_64__)
+    if constexpr (is_float<T> && sizeof(T) == 4)
+        return (Vec<T>)_mm_max_ps((__m128)a, (__m128)b);
+    else if constexpr (is_float<T>)
+        return (Vec<T>)_mm_max_pd((__m128d)a, (__m128d)b);
 #endif
     return a > b ? a : b;
 }

@@ -44,6 +44,16 @@ def test_features_are_those_of_extract(source, tmp_path):
         assert row["error"] is None
 
 
+@pytest.mark.parametrize("suffix", ["jpg", "png"])
+def test_luma_is_that_of_read_image(tmp_path, suffix):
+    source = pictures(tmp_path / "in", count=2, suffix=suffix)
+    batch.run(source, tmp_path / "out", color="luma", workers=1)
+    for name, row in rows_of(tmp_path / "out").items():
+        image = read_image(source / name, color="luma")
+        expected = attar.extract(image, "edge", stages=False).condense.ravel()
+        np.testing.assert_array_equal(np.array(row["features"], np.float32), expected)
+
+
 @pytest.mark.parametrize(
     ("reduce", "definition"),
     [

@@ -196,6 +196,32 @@ def test_color(kind):
     np.testing.assert_array_equal(tripled, np.repeat(decode_image(one)[..., None], 3, 2))
 
 
+def test_luma_is_what_a_jpeg_stores():
+    data = Path("examples/coffee.jpg").read_bytes()
+    luma, gray = (decode_image(data, color=color) for color in ("luma", "gray"))
+    stored = Image.open(io.BytesIO(data))
+    stored.draft("L", stored.size)  # Pillow's way to leave the colours out
+    np.testing.assert_array_equal(luma, np.asarray(stored) / np.float32(255))
+    assert luma.shape == gray.shape
+    difference = np.abs(luma - gray)
+    assert np.percentile(difference, 99) <= 1 / 255
+    assert difference.max() > 0
+
+    exif = Image.Exif()
+    exif[EXIF_ORIENTATION] = 6
+    lying = encode(SMOOTH, "JPEG", exif=exif)
+    assert decode_image(lying, color="luma").shape == (56, 40)
+
+
+@pytest.mark.parametrize("values", [SMOOTH, SMOOTH[..., 0]])
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "BMP"])
+def test_luma_of_other_files_is_gray(values, kind):
+    data = encode(values, kind)
+    np.testing.assert_array_equal(
+        decode_image(data, color="luma"), decode_image(data, color="gray")
+    )
+
+
 @pytest.mark.parametrize("white", [255, 65535])
 def test_a_gray_pixel_in_a_colour_file_stays_exactly_that_gray(white):
     ramp = np.arange(white + 1).reshape(-1, 256)
@@ -208,7 +234,7 @@ def test_a_gray_pixel_in_a_colour_file_stays_exactly_that_gray(white):
 
 def test_color_names_that_are_refused():
     for color in ("grey", "RGB", None):
-        with pytest.raises(ArgumentError, match=r"color is .*'keep', 'gray' or 'rgb'"):
+        with pytest.raises(ArgumentError, match=r"color is .*'keep', 'gray', 'luma' or 'rgb'"):
             decode_image(encode(GRAY, "PNG"), color=color)
 
 

@@ -52,7 +52,7 @@ class ArrayRaster:
         Of float32 or float64, uint8, which is divided by 255, or uint16, by 65535.
     index : int, optional
         Which image of a batch.
-    color : {"keep", "gray", "rgb"}
+    color : {"keep", "gray", "luma", "rgb"}
         As of `attar.read_image`, where the image is (H, W) or (H, W, 3).
 
     Raises
@@ -97,7 +97,7 @@ class RasterPixels:
     shape : tuple of int
         (H, W) or (H, W, C), as they are stored.
     dtype : dtype
-    color : {"keep", "gray", "rgb"}
+    color : {"keep", "gray", "luma", "rgb"}
 
     Examples
     --------
@@ -108,7 +108,7 @@ class RasterPixels:
 
     def __init__(self, shape: tuple[int, ...], dtype: np.dtype[Any], color: Color) -> None:
         in_colour = len(shape) == 3 and shape[2] == 3
-        changed = (color == "gray" and in_colour) or (color == "rgb" and len(shape) == 2)
+        changed = (color in ("gray", "luma") and in_colour) or (color == "rgb" and len(shape) == 2)
         self._color: Color = color if changed else "keep"
         self._white = float(WHITE.get(dtype.newbyteorder("="), 1))
         self.shape = shape

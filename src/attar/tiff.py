@@ -40,7 +40,7 @@ class TiffRaster(contextlib.AbstractContextManager["TiffRaster"]):
     Parameters
     ----------
     path : path
-    color : {"keep", "gray", "rgb"}
+    color : {"keep", "gray", "luma", "rgb"}
         As of `attar.read_image`, with the same numbers.
 
     Raises

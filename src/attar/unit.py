@@ -41,7 +41,7 @@ def luma_in_unit(pixels: NDArray[np.uint8], weights: tuple[int, int, int]) -> ND
     ----------
     pixels : ndarray of uint8, (..., 3)
     weights : tuple of int
-        For red, green, blue; at most 65536 in all.
+        For red, green, blue; below 32768 in all.
 
     Examples
     --------

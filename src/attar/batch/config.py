@@ -17,7 +17,7 @@ from attar.spec import ExtractionSpec, resolve
 
 __all__ = ["BatchConfig", "Color", "Format", "LayerOfModel", "Reduce", "ThreeSteps", "differences"]
 
-Color: TypeAlias = Literal["gray", "rgb"]
+Color: TypeAlias = Literal["gray", "luma", "rgb"]
 Reduce: TypeAlias = Literal["none", "gap", "gmp", "spp"]
 Format: TypeAlias = Literal["parquet", "zarr", "npy"]
 
@@ -107,7 +107,7 @@ class BatchConfig:
     Attributes
     ----------
     base : ThreeSteps or LayerOfModel
-    color : {"gray", "rgb"}
+    color : {"gray", "luma", "rgb"}
         What a kernel sees of a picture. A model takes the channels that it takes.
     size : (height, width) or None
         Every image is resized to it before anything else.
@@ -151,7 +151,7 @@ class BatchConfig:
                 _check_count("size", side, 1 << 20)
 
         shape = self.base.spec.kernel_shape if isinstance(self.base, ThreeSteps) else ()
-        channels = 1 if self.color == "gray" else 3
+        channels = 3 if self.color == "rgb" else 1
         if len(shape) == 4 and shape[2] != channels:
             raise ShapeError(
                 f"batch: the kernel of shape {shape} is for {shape[2]} channel(s), and color "

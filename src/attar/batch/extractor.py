@@ -98,8 +98,8 @@ class Extractor:
         """The shape of the features, where it is one for all pictures."""
         if self._base.size is None:
             return None
-        gray = self._base.color == "gray"
-        image = np.zeros((*self._base.size, *(() if gray else (3,))), np.float32)
+        channels = (3,) if self._base.color == "rgb" else ()
+        image = np.zeros((*self._base.size, *channels), np.float32)
         return reduced(self._base.map(image), self.config.reduce).shape
 
 

@@ -67,8 +67,8 @@ def run(
     model, layer : path, str
         A trained model and the name of one of its layers, instead of a kernel. Further arguments of
         `attar.open_model` are `options`.
-    color : {"gray", "rgb"}
-        What a kernel sees.
+    color : {"gray", "luma", "rgb"}
+        What a kernel sees, as `attar.read_image` gives it.
     size : int or (height, width), optional
         Resize every image to it first. Where that is smaller, JPEGs are decoded at a smaller scale.
     reduce : {"none", "gap", "gmp", "spp"}

@@ -52,7 +52,7 @@ def batch(
     pool_size: Annotated[str | None, COUNTS] = None,
     pool_stride: Annotated[str | None, COUNTS] = None,
     pool_padding: Annotated[str | None, PADDING] = None,
-    color: Annotated[Literal["gray", "rgb"], Parameter(group=STEPS)] = "gray",
+    color: Annotated[Literal["gray", "luma", "rgb"], Parameter(group=STEPS)] = "gray",
     model: Annotated[str | None, Parameter(group=_MODEL, metavar="FILE")] = None,
     layer: Annotated[str | None, Parameter(group=_MODEL, metavar="NAME")] = None,
     trust_model: TrustModel = False,
@@ -96,7 +96,8 @@ def batch(
     conv_stride, conv_padding, activation, pool, pool_size, pool_stride, pool_padding
         As of attar extract.
     color
-        What the kernel sees: gray, or each channel with the results averaged.
+        What the kernel sees: gray; luma, the gray that JPEGs store, which is read in less time and
+        differs by rounding; or rgb, each channel with the results averaged.
     model
         A .onnx, .keras or .safetensors file.
     layer

@@ -49,7 +49,7 @@ def extract(
     pool_size: Annotated[str, COUNTS] = "2",
     pool_stride: Annotated[str | None, COUNTS] = None,
     pool_padding: Annotated[str, PADDING] = "same",
-    color: Annotated[Literal["gray", "rgb"], Parameter(group=FILES)] = "gray",
+    color: Annotated[Literal["gray", "luma", "rgb"], Parameter(group=FILES)] = "gray",
     output: Annotated[
         str | None, Parameter(name=["--output", "-o"], group=FILES, metavar="FILE|FOLDER|PATTERN")
     ] = None,
@@ -91,7 +91,8 @@ def extract(
     pool_padding
         As --conv-padding, for the window. It never sees the padding, only fewer pixels.
     color
-        gray filters the brightness; rgb filters each channel and averages the three results.
+        gray filters the brightness; luma the brightness that a JPEG stores, which is read in less
+        time and differs by rounding; rgb filters each channel and averages the three results.
     output
         Where results go, replacing files of that name. The suffix says what is written: .png
         .svg .pdf the picture, .npy or .zarr the condensed map, .npz all maps and numbers (of an

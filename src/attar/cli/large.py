@@ -64,7 +64,7 @@ def extract_by_rows(
     Parameters
     ----------
     path, target : Path
-    color : {"gray", "rgb"}
+    color : {"gray", "luma", "rgb"}
     resolve : callable
         Given the shape and the dtype of an image, resolves the options.
     """
