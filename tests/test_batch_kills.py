@@ -110,7 +110,7 @@ def test_any_step_of_writing_may_fail(tmp_path, monkeypatch):
     monkeypatch.setattr(
         runs,
         "run_local",
-        lambda shards, config, store, workers, tell: run_here(shards, config, store, tell),
+        lambda shards, config, store, workers, tell, seconds: run_here(shards, config, store, tell),
     )
     run(whole)
     steps = [0]
@@ -169,29 +169,37 @@ def test_files_that_may_not_grow(source, undisturbed, tmp_path):
     assert kept(output) == undisturbed.files
 
 
-def test_an_image_that_kills(tmp_path, monkeypatch):
-    """The process that reads it dies, each time: it becomes a row, and the others are there."""
+@pytest.mark.parametrize(
+    ("does", "error"),
+    [
+        ("os.kill(os.getpid(), 9)", "the process that read it was ended by SIGKILL"),
+        ("time.sleep(1000)", "it took more than 4 s"),
+    ],
+)
+def test_an_image_that_kills_or_hangs(tmp_path, monkeypatch, does, error):
+    """It becomes a row, and the others are there."""
     source = pictures(tmp_path / "source", count=6)
     expected = batch.run(source, tmp_path / "sound", reduce="gap", shard_images=3)
     assert expected.failed == 0
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "sitecustomize.py").write_text(
-        "import os, sys\n"
+        "import os, sys, time\n"
         "if 'attar.batch.worker' in sys.orig_argv:\n"
         "    from attar.batch import shard\n"
         "    class Reader(shard.Reader):\n"
         "        def read(self, row):\n"
         "            if row.path == '004.png':\n"
-        "                os.kill(os.getpid(), 9)\n"
+        f"                {does}\n"
         "            return super().read(row)\n"
         "    shard.Reader = Reader\n"
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"), prepend=os.pathsep)
-    report = batch.run(source, tmp_path / "features", reduce="gap", shard_images=3, workers=1)
+    options = {"reduce": "gap", "shard_images": 3, "workers": 1, "image_seconds": 4}
+    report = batch.run(source, tmp_path / "features", **options)
     assert (report.images_done, report.failed) == (6, 1)
     [failure] = report.failures()
     assert failure.path == "004.png"
-    assert failure.error == "the process that read it was ended by SIGKILL"
+    assert failure.error == error
     sound = parquet.read_table(tmp_path / "sound").to_pylist()
     found = parquet.read_table(tmp_path / "features").to_pylist()
     assert [row for row in found if row["error"] is None] == [

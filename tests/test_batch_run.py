@@ -288,10 +288,21 @@ def test_process_shard_depends_on_its_arguments_alone(source):
     assert batch.process_shard([], config).num_rows == 0
 
 
+def test_features_that_no_cell_of_a_table_takes(source, monkeypatch):
+    monkeypatch.setattr("attar.batch.extractor.MOST_IN_A_CELL", 12 * 16 - 1)
+    rows = [*batch.list_rows(source)]
+    table = batch.process_shard(rows, batch.BatchConfig(batch.ThreeSteps.of("edge")))
+    assert {*table["error"].to_pylist()} == {
+        "its features are 192 numbers, and a table takes up to 191; keep them as npy (--format), or "
+        "reduce them"
+    }
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ({"workers": 0}, "workers is 0; accepted are numbers of at least 1"),
+        ({"image_seconds": 0}, "image_seconds is 0; accepted are numbers above 0"),
         ({"engine": "dask"}, "engine is 'dask'; accepted are local, ray"),
         ({"reduce": "sum"}, "reduce is 'sum'; accepted are none, gap, gmp, spp"),
         ({"format": "csv"}, "format is 'csv'; accepted are parquet, zarr, npy"),

@@ -20,6 +20,9 @@ Array: TypeAlias = NDArray[np.float32]
 PYRAMID = (1, 2, 4)
 """Levels of ``reduce="spp"``: bins along each side."""
 
+MOST_IN_A_CELL = 1 << 30
+"""Numbers that a list in a table may have, so that 32 bits count those of a group of rows."""
+
 
 class Features(NamedTuple):
     """What came of a picture.
@@ -91,7 +94,13 @@ class Extractor:
         )
         if size is not None and image.shape[:2] != size:
             image = resize_image(image, *size)
-        return Features(image.shape, reduced(self._base.map(image), self.config.reduce))
+        values = reduced(self._base.map(image), self.config.reduce)
+        if self.config.format == "parquet" and values.size > MOST_IN_A_CELL:
+            raise ShapeError(
+                f"its features are {values.size} numbers, and a table takes up to {MOST_IN_A_CELL}; "
+                "keep them as npy (--format), or reduce them"
+            )
+        return Features(image.shape, values)
 
     @property
     def shape(self) -> tuple[int, ...] | None:

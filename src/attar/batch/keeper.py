@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import pickle
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -42,20 +45,27 @@ class Keeper:
     """Has one process compute shards, one after the other.
 
     Where the process dies, the shard is begun anew by another one. An image at which it dies three
-    times becomes a row with that error.
+    times, or which takes too long, becomes a row with that error.
 
     Parameters
     ----------
     config : BatchConfig
     address : str
         Of the output.
+    seconds : float
+        That an image may take.
     """
 
-    def __init__(self, config: BatchConfig, address: str) -> None:
+    def __init__(self, config: BatchConfig, address: str, seconds: float = math.inf) -> None:
         self._first = pickle.dumps((config, address))
+        self._seconds = seconds
+        self._late_at = math.inf  # when the image that is looked at takes too long
+        self._late = False
         self._process: subprocess.Popen[bytes] | None = None
         self._stderr: Any = None
         self._closed = False
+        if seconds < math.inf:
+            threading.Thread(target=self._watch, daemon=True).start()
 
     def compute(self, shard: Shard, tell: Tell) -> Done:
         """Compute a shard.
@@ -75,19 +85,35 @@ class Keeper:
             def begun(message: Begun) -> None:
                 nonlocal place
                 place = message.tally.images
+                looking = place < len(shard.rows)
+                self._late_at = time.monotonic() + self._seconds if looking else math.inf
                 tell(message.tally)
 
             try:
                 return self._ask(Task(shard, skip), begun)
             except (EOFError, BrokenPipeError, pickle.UnpicklingError) as error:
-                why = self._obituary()
+                why, late = self._obituary(), self._late
                 if self._closed:
                     raise AttarError("batch: stopped") from error
                 deaths[place] += 1
-                if deaths[place] == _PATIENCE:
-                    if place < 0:
-                        raise AttarError(f"batch: a worker {why} before its first image") from error
+                if late:
+                    skip[place] = f"it took more than {self._seconds:g} s"
+                elif deaths[place] == _PATIENCE:
+                    if not 0 <= place < len(shard.rows):
+                        when = "before its first image" if place < 0 else "while it wrote"
+                        raise AttarError(f"batch: a worker {why} {when}") from error
                     skip[place] = f"the process that read it {why}"
+            finally:
+                self._late_at, self._late = math.inf, False
+
+    def _watch(self) -> None:
+        """End the process where an image takes too long."""
+        while not self._closed:
+            time.sleep(min(1.0, self._seconds / 4))
+            process = self._process
+            if process is not None and time.monotonic() > self._late_at:
+                self._late = True
+                process.kill()
 
     def _ask(self, task: Task, begun: Any) -> Done:
         process = self._process or self._start()

@@ -17,7 +17,7 @@ class Task(NamedTuple):
 
 
 class Begun(NamedTuple):
-    """An image is looked at now, when so many are done."""
+    """The next image is looked at now, or all are done and the last are written."""
 
     tally: Tally
 

@@ -40,6 +40,7 @@ def run(
     workers: int | None = None,
     shard_images: int | None = None,
     max_pixels: int = 200_000_000,
+    image_seconds: float = 600,
     column: str | None = None,
     update: bool = False,
     retry: bool = False,
@@ -84,6 +85,9 @@ def run(
         Images of a shard. Default: 8 to 256, such that there are at least 64 shards.
     max_pixels : int
         Pictures of more pixels become rows with an error.
+    image_seconds : float
+        What an image may take, from its file to its features. One that takes more becomes a row
+        with an error.
     column : str, optional
         The column of a Parquet source, where that is not clear.
     update : bool
@@ -131,6 +135,10 @@ def run(
     )  # fmt: skip
     if workers is not None and (not isinstance(workers, int) or workers < 1):
         raise ArgumentError(f"batch: workers is {workers!r}; accepted are numbers of at least 1")
+    if not isinstance(image_seconds, int | float) or not image_seconds > 0:
+        raise ArgumentError(
+            f"batch: image_seconds is {image_seconds!r}; accepted are numbers above 0"
+        )
     if engine not in ("local", "ray"):
         raise ArgumentError(f"batch: engine is {engine!r}; accepted are local, ray")
     if isinstance(config.base, LayerOfModel):
@@ -159,7 +167,7 @@ def run(
             finished = done(store, plan)
         output_for(plan.config).prepare(store, plan.images)
         counter = ProgressCounter(report_of(store, plan), progress or (lambda _: None))
-        for each in _computed(plan, finished, store, engine, workers, counter):
+        for each in _computed(plan, finished, store, engine, workers, image_seconds, counter):
             counter.end(each)
         store.remove_unfinished()  # of workers that were killed
         return report_of(
@@ -219,6 +227,7 @@ def _computed(
     store: Store,
     engine: str,
     workers: int | None,
+    image_seconds: float,
     tell: Told,
 ) -> Iterator[Done]:
     numbers = [number for number, name in enumerate(plan.shards) if name not in finished]
@@ -227,9 +236,9 @@ def _computed(
     if engine == "ray":
         from attar.batch.engines.ray import run_on_ray
 
-        return run_on_ray(plan, numbers, store, workers)
+        return run_on_ray(plan, numbers, store, workers, image_seconds)
     shards = plan.jobs(store, numbers)
     if any(each.startswith("memory://") for each in [*plan.source, store.address]):
         return run_here(shards, plan.config, store, tell)
     most = min(workers or get_num_threads(), len(numbers))
-    return run_local(shards, plan.config, store, most, tell)
+    return run_local(shards, plan.config, store, most, tell, image_seconds)

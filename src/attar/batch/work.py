@@ -33,7 +33,7 @@ class Tally(NamedTuple):
 
 
 Tell = Callable[[Tally], None]
-"""Called before each image with what is done of the shard."""
+"""Called before each image, and behind the last one, with what is done of the shard."""
 
 
 def compute(
@@ -54,6 +54,7 @@ def compute(
     skip : mapping of int to str
         Places of images that are not to be tried, and the reason.
     tell : callable
+        Called before each image, and once more when all of them are done.
     """
     begun = time.monotonic()
     tally = Tally()
@@ -65,6 +66,8 @@ def compute(
                 tally.images + 1, tally.failed + (each.error is not None), tally.bytes + each.size
             )
             yield each
+        if tell is not None:
+            tell(tally)
 
     begin = None if tell is None else lambda place: tell(tally)
     found = outcomes(shard.rows, config, skip=skip, begin=begin)

@@ -70,6 +70,7 @@ def batch(
     engine: Annotated[Literal["local", "ray"], Parameter(group=_RUN)] = "local",
     workers: Annotated[int | None, Parameter(group=_RUN, metavar="N")] = None,
     shard_images: Annotated[int | None, Parameter(group=_RUN, metavar="N")] = None,
+    image_seconds: Annotated[float, Parameter(group=_RUN, metavar="S")] = 600,
     update: Annotated[bool, Parameter(group=_RUN, show_default=False)] = False,
     retry: Annotated[bool, Parameter(group=_RUN, show_default=False)] = False,
     fresh: Annotated[bool, Parameter(group=_RUN, show_default=False)] = False,
@@ -130,6 +131,8 @@ def batch(
         Processes at work at a time. Default: as many as there are cores.
     shard_images
         Images of a shard. Default: 8 to 256, by how many there are.
+    image_seconds
+        An image that takes more becomes a row with an error.
     update
         Accept that images changed or are gone since an earlier run, and compute anew what that
         touches.
@@ -187,6 +190,7 @@ def batch(
                 engine=engine,
                 workers=workers,
                 shard_images=shard_images,
+                image_seconds=image_seconds,
                 max_pixels=max_pixels,
                 column=column,
                 update=update,

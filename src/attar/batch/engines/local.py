@@ -20,7 +20,12 @@ Told = Callable[[str, Tally], None]
 
 
 def run_local(
-    shards: Iterable[Shard], config: BatchConfig, store: Store, workers: int, tell: Told
+    shards: Iterable[Shard],
+    config: BatchConfig,
+    store: Store,
+    workers: int,
+    tell: Told,
+    image_seconds: float,
 ) -> Iterator[Done]:
     """Have worker processes compute shards; give the records in the order in which they end.
 
@@ -30,7 +35,7 @@ def run_local(
     left = iter(shards)
     taking = threading.Lock()
     ended: queue.SimpleQueue[Done | BaseException | None] = queue.SimpleQueue()
-    keepers = [Keeper(config, store.address) for _ in range(workers)]
+    keepers = [Keeper(config, store.address, image_seconds) for _ in range(workers)]
     stopped = threading.Event()
 
     def work(keeper: Keeper) -> None:

@@ -21,7 +21,9 @@ from attar.errors import AttarError
 __all__ = ["run_on_ray"]
 
 
-def run_on_ray(plan: Plan, numbers: list[int], store: Store, workers: int | None) -> Iterator[Done]:
+def run_on_ray(
+    plan: Plan, numbers: list[int], store: Store, workers: int | None, image_seconds: float
+) -> Iterator[Done]:
     """Have a Ray cluster compute shards; give the records in the order in which they end.
 
     Parameters
@@ -33,6 +35,8 @@ def run_on_ray(plan: Plan, numbers: list[int], store: Store, workers: int | None
         The output, which every node must see at this address.
     workers : int or None
         At most so many actors; None for as many as the cluster has processors.
+    image_seconds : float
+        That an image may take.
 
     Raises
     ------
@@ -56,7 +60,7 @@ def run_on_ray(plan: Plan, numbers: list[int], store: Store, workers: int | None
         )
         answers = tasks.map_batches(
             _Actor,
-            fn_constructor_args=(store.address,),
+            fn_constructor_args=(store.address, image_seconds),
             batch_size=1,
             compute=ray.data.ActorPoolStrategy(min_size=1, max_size=most),
             num_cpus=1,
@@ -84,7 +88,7 @@ def _record(answer: dict[str, Any], store: Store) -> Done:
 class _Actor:
     """Computes shards of a plan that it reads from the output."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, image_seconds: float) -> None:
         self._store = open_store(address)
         plan = read_plan(self._store)
         if plan is None:
@@ -93,7 +97,7 @@ class _Actor:
                 "nodes share"
             )
         self._plan = plan
-        self._keeper = Keeper(plan.config, address)
+        self._keeper = Keeper(plan.config, address, image_seconds)
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[Any]]:
         answers: dict[str, list[Any]] = {"record": [], "error": []}
