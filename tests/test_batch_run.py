@@ -277,6 +277,15 @@ def test_progress_adds_up(source, tmp_path):
     assert [each.images for each in told] == sorted(each.images for each in told)
 
 
+def test_whoever_looks_on_may_end_a_run(source, tmp_path):
+    def enough(progress):
+        raise RuntimeError("enough")
+
+    with pytest.raises(RuntimeError, match="enough"):
+        batch.run(source, tmp_path, progress=enough, workers=1)
+    assert batch.run(source, tmp_path, workers=1).images_done == 10
+
+
 def test_process_shard_depends_on_its_arguments_alone(source):
     config = batch.BatchConfig(batch.ThreeSteps.of("edge"), reduce="gap")
     rows = [*batch.list_rows(source)]
@@ -293,8 +302,8 @@ def test_features_that_no_cell_of_a_table_takes(source, monkeypatch):
     rows = [*batch.list_rows(source)]
     table = batch.process_shard(rows, batch.BatchConfig(batch.ThreeSteps.of("edge")))
     assert {*table["error"].to_pylist()} == {
-        "its features are 192 numbers, and a table takes up to 191; keep them as npy (--format), or "
-        "reduce them"
+        "its features are 192 numbers, and a table takes up to 191; keep them as npy (--format), "
+        "or reduce them"
     }
 
 

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
+from attar import jpeg
 from attar.errors import ArgumentError, DTypeError, ImageError, ImageNotFoundError, ShapeError
 from attar.files import atomic_path
 from attar.images import decode_image, list_images, read_image, write_image
@@ -211,6 +212,41 @@ def test_luma_is_what_a_jpeg_stores():
     exif[EXIF_ORIENTATION] = 6
     lying = encode(SMOOTH, "JPEG", exif=exif)
     assert decode_image(lying, color="luma").shape == (56, 40)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        encode(SMOOTH, "JPEG", comment=b"hello", icc_profile=b"x" * 30),
+        encode(SMOOTH[..., 0], "JPEG"),
+        encode(SMOOTH, "JPEG", progressive=True),
+    ],
+)
+def test_a_jpeg_opens_alike_whether_its_header_is_read_by_pillow(data, monkeypatch):
+    """With any byte of the header changed: the same pixels, or the same error."""
+
+    def outcome(data):
+        try:
+            return decode_image(data).tolist()
+        except ImageError as error:
+            return str(error)
+
+    rng = np.random.default_rng(0)
+    changed = [data]
+    for at in range(2, data.index(b"\xff\xda") + 14):
+        changed.append(data[:at] + rng.bytes(1) + data[at + 1 :])
+    assert jpeg.plain_frame(data) is not None
+    quick = [outcome(each) for each in changed]
+    monkeypatch.setattr(jpeg, "plain_frame", lambda data: None)
+    assert quick == [outcome(each) for each in changed]
+    assert any(isinstance(each, str) for each in quick)
+
+
+def test_a_header_that_may_turn_the_picture_is_read_by_pillow():
+    exif = Image.Exif()
+    exif[EXIF_ORIENTATION] = 6
+    for data in (encode(SMOOTH, "JPEG", exif=exif), encode(SMOOTH, "JPEG", xmp=b"<x/>")):
+        assert jpeg.plain_frame(data) is None
 
 
 @pytest.mark.parametrize("values", [SMOOTH, SMOOTH[..., 0]])

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from numpy.typing import NDArray
 
-__all__ = ["decode", "without_exif"]
+__all__ = ["Frame", "decode", "plain_frame", "without_exif"]
 
 Array: TypeAlias = NDArray[Any]
 
@@ -34,6 +34,44 @@ _END_OF_PIXELS = re.compile(rb"\xff[\xc4\xd0-\xd7\xd9\xda]")
 _APP1, _START_OF_SCAN = 0xE1, 0xDA
 _ALONE = {0x01, *range(0xD0, 0xDA)}  # markers that no length and no data follow
 _PROGRESSIVE = {0xC2, 0xC6, 0xCA, 0xCE}
+_FRAMES = {0xC0, 0xC1, 0xC2}  # of 8 bits, most often: baseline, extended, progressive
+# Tables, comments, and what applications say that has nothing to do with pixels or their direction.
+_PLAIN = {0xC4, 0xDB, 0xDD, 0xFE, *range(0xE0, 0xF0)} - {_APP1}
+
+
+class Frame(NamedTuple):
+    """What a header says of the pixels."""
+
+    height: int
+    width: int
+    components: int
+
+
+def plain_frame(data: bytes) -> Frame | None:
+    """Read the header of a JPEG of the usual kind, which says nothing of how it is to be turned.
+
+    Returns
+    -------
+    Frame or None
+        Of 8 bits, and one or three components. None where there is EXIF or XMP, or anything else
+        that is rare: such a header has to be read with care.
+
+    Examples
+    --------
+    >>> plain_frame(bytes.fromhex("ffd8 ffc0 000b 08 0003 0002 01 011100"))
+    Frame(height=3, width=2, components=1)
+    """
+    at = 2
+    while data[at : at + 1] == b"\xff" and len(data) >= at + 10:
+        code = data[at + 1]
+        if code in _FRAMES:
+            height, width = (int.from_bytes(data[at + i : at + i + 2]) for i in (5, 7))
+            usual = data[at + 4] == 8 and data[at + 9] in (1, 3)
+            return Frame(height, width, data[at + 9]) if usual else None
+        if code not in _PLAIN:
+            return None
+        at += 2 + int.from_bytes(data[at + 2 : at + 4])
+    return None
 
 
 class _Strays(NamedTuple):

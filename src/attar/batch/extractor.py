@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from attar import nn
 from attar.batch.config import BatchConfig, Color, LayerOfModel, Reduce, ThreeSteps
 from attar.errors import ShapeError
-from attar.extraction import extract
 from attar.images import decode_image, resize_image
+from attar.operands import as_filters, as_kernel, nn_arguments
 
 __all__ = ["Extractor", "Features", "reduced"]
 
@@ -97,8 +97,8 @@ class Extractor:
         values = reduced(self._base.map(image), self.config.reduce)
         if self.config.format == "parquet" and values.size > MOST_IN_A_CELL:
             raise ShapeError(
-                f"its features are {values.size} numbers, and a table takes up to {MOST_IN_A_CELL}; "
-                "keep them as npy (--format), or reduce them"
+                f"its features are {values.size} numbers, and a table takes up to "
+                f"{MOST_IN_A_CELL}; keep them as npy (--format), or reduce them"
             )
         return Features(image.shape, values)
 
@@ -161,12 +161,18 @@ class _Steps:
     def __init__(self, config: BatchConfig, steps: ThreeSteps) -> None:
         self.color: Color = config.color
         self.size: tuple[int, int] | None = config.size
-        self._kernel = steps.kernel if isinstance(steps.kernel, str) else np.array(steps.kernel)
-        self._options = steps.options()
+        kernel = steps.kernel if isinstance(steps.kernel, str) else np.array(steps.kernel)
+        pixel = np.empty((1, 1, 3) if self.color == "rgb" else (1, 1), np.float32)
+        # As `extract` does it, but once for all images: of small ones it takes a fifth of the time.
+        self._filters = as_filters(as_kernel(kernel, pixel.dtype), pixel)
+        bias = steps.spec.bias
+        self._bias = None if bias is None else np.array(bias, np.float32)
+        self._arguments = nn_arguments(steps.spec)
 
     def map(self, image: Array) -> Array:
-        found = extract(image, self._kernel, stages=False, **self._options).condense
-        return found if found.ndim == 3 else found[:, :, None]
+        batch = image[None] if image.ndim == 3 else image[None, :, :, None]
+        map: Array = nn.extract(batch, self._filters, self._bias, **self._arguments)[0]
+        return map
 
 
 class _Layer:

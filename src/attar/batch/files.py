@@ -109,8 +109,9 @@ class _Local(_Shared):
         return Path(path).open("rb")
 
     def read(self, path: str, begin: int, end: int) -> bytes:
-        with Path(path).open("rb") as file:
-            file.seek(begin)
+        with open(path, "rb") as file:  # noqa: PTH123 (which takes half the time of Path's)
+            if begin:
+                file.seek(begin)
             # No more than there is: Python takes memory for all that is asked for.
             there = os.fstat(file.fileno()).st_size
             return file.read(min(end, there) - begin) if there > begin else b""

@@ -11,17 +11,17 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import attar
+from attar.batch.board import Board, Watch
 from attar.batch.config import BatchConfig
-from attar.batch.messages import Begun, Failed, Task, send
+from attar.batch.messages import Failed, Task, send
 from attar.batch.outputs import Shard
 from attar.batch.plan import Done
-from attar.batch.work import Tell
+from attar.batch.work import Tally, Tell
 from attar.errors import AttarError
 
 __all__ = ["Keeper"]
@@ -57,78 +57,75 @@ class Keeper:
     """
 
     def __init__(self, config: BatchConfig, address: str, seconds: float = math.inf) -> None:
-        self._first = pickle.dumps((config, address))
+        self._board = Board()
+        self._first = pickle.dumps((config, address, self._board.descriptor))
         self._seconds = seconds
-        self._late_at = math.inf  # when the image that is looked at takes too long
-        self._late = False
         self._process: subprocess.Popen[bytes] | None = None
         self._stderr: Any = None
-        self._closed = False
-        if seconds < math.inf:
-            threading.Thread(target=self._watch, daemon=True).start()
+        self._closed = threading.Event()
+        self._working = threading.Lock()
 
     def compute(self, shard: Shard, tell: Tell) -> Done:
         """Compute a shard.
+
+        Parameters
+        ----------
+        shard : Shard
+        tell : callable
+            Called now and then, from another thread, with what is done of the shard.
 
         Raises
         ------
         AttarError, OSError, MemoryError
             What the process says is wrong, such as a full disk.
         AttarError
-            The process dies before it looks at any image.
+            The process dies before it looks at any image, or while it writes.
         """
+        with self._working:
+            return self._compute(shard, tell)
+
+    def _compute(self, shard: Shard, tell: Tell) -> Done:
         skip: dict[int, str] = {}
         deaths: Counter[int] = Counter()
         while True:
-            place = -1  # of the image that is looked at
-
-            def begun(message: Begun) -> None:
-                nonlocal place
-                place = message.tally.images
-                looking = place < len(shard.rows)
-                self._late_at = time.monotonic() + self._seconds if looking else math.inf
-                tell(message.tally)
-
+            self._board.write(Tally(images=-1))
+            watch = Watch(self._board, len(shard.rows), self._seconds, tell, self._kill)
             try:
-                return self._ask(Task(shard, skip), begun)
+                answer = self._ask(Task(shard, skip))
             except (EOFError, BrokenPipeError, pickle.UnpicklingError) as error:
-                why, late = self._obituary(), self._late
-                if self._closed:
+                watch.stop()
+                place = self._board.read().images  # of the image that was looked at
+                why = self._obituary()
+                if self._closed.is_set():
                     raise AttarError("batch: stopped") from error
+                if watch.error is not None:
+                    raise watch.error from None
+                if watch.late is not None:
+                    skip[watch.late] = f"it took more than {self._seconds:g} s"
+                    continue
                 deaths[place] += 1
-                if late:
-                    skip[place] = f"it took more than {self._seconds:g} s"
-                elif deaths[place] == _PATIENCE:
+                if deaths[place] == _PATIENCE:
                     if not 0 <= place < len(shard.rows):
                         when = "before its first image" if place < 0 else "while it wrote"
                         raise AttarError(f"batch: a worker {why} {when}") from error
                     skip[place] = f"the process that read it {why}"
+            else:
+                watch.stop()
+                if watch.error is not None:
+                    raise watch.error
+                return answer
             finally:
-                self._late_at, self._late = math.inf, False
+                watch.stop()
 
-    def _watch(self) -> None:
-        """End the process where an image takes too long."""
-        while not self._closed:
-            time.sleep(min(1.0, self._seconds / 4))
-            process = self._process
-            if process is not None and time.monotonic() > self._late_at:
-                self._late = True
-                process.kill()
-
-    def _ask(self, task: Task, begun: Any) -> Done:
+    def _ask(self, task: Task) -> Done:
         process = self._process or self._start()
         assert process.stdin is not None
         assert process.stdout is not None
         send(process.stdin, task)  # type: ignore[arg-type]
-        while True:
-            message = pickle.load(process.stdout)
-            if isinstance(message, Begun):
-                begun(message)
-            elif isinstance(message, Failed):
-                raise message.error
-            else:
-                done: Done = message
-                return done
+        answer: Done | Failed = pickle.load(process.stdout)
+        if isinstance(answer, Failed):
+            raise answer.error
+        return answer
 
     def _start(self) -> subprocess.Popen[bytes]:
         home = str(Path(attar.__file__).parents[1])
@@ -147,10 +144,11 @@ class Keeper:
             stdout=subprocess.PIPE,
             stderr=self._stderr,
             env=variables,
+            pass_fds=(self._board.descriptor,),
             start_new_session=True,  # Ctrl-C in the terminal is for the run alone
         )
         self._process = process
-        if self._closed:  # meanwhile
+        if self._closed.is_set():  # meanwhile
             process.kill()
         assert process.stdin is not None
         process.stdin.write(self._first)
@@ -174,15 +172,22 @@ class Keeper:
             return f"was ended by {names.get(-code, f'signal {-code}')}"
         return f"ended with status {code}" + (f" ({said[-1]})" if said else "")
 
+    def _kill(self) -> None:
+        process = self._process
+        if process is not None:
+            process.kill()
+
     def close(self) -> None:
         """End the process, whatever it is doing. What it has finished stays."""
-        self._closed = True
+        self._closed.set()
         process = self._process
         if process is not None:
             process.kill()
             process.wait()
             for pipe in (process.stdin, process.stdout, self._stderr):
                 _close(pipe)
+        with self._working:
+            self._board.close()
 
 
 def _close(pipe: Any) -> None:

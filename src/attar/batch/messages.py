@@ -4,9 +4,8 @@ import pickle
 from typing import BinaryIO, NamedTuple
 
 from attar.batch.outputs import Shard
-from attar.batch.work import Tally
 
-__all__ = ["Begun", "Failed", "Task", "send"]
+__all__ = ["Failed", "Task", "send"]
 
 
 class Task(NamedTuple):
@@ -14,12 +13,6 @@ class Task(NamedTuple):
 
     shard: Shard
     skip: dict[int, str]
-
-
-class Begun(NamedTuple):
-    """The next image is looked at now, or all are done and the last are written."""
-
-    tally: Tally
 
 
 class Failed(NamedTuple):

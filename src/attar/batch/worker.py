@@ -1,7 +1,7 @@
 """The program that computes shards: tasks on standard input, what comes of them on standard output.
 
-`attar.batch.keeper` starts it. It ends when its standard input does, or with the next image when
-nobody hears it any more.
+`attar.batch.keeper` starts it, and sees on a board how far it is. It ends when its standard input
+does, or with the next image when its keeper is gone.
 """
 
 import os
@@ -9,34 +9,41 @@ import pickle
 import sys
 from typing import BinaryIO
 
+from attar.batch.board import Board
 from attar.batch.config import BatchConfig
-from attar.batch.messages import Begun, Failed, Task, send
+from attar.batch.messages import Failed, Task, send
 from attar.batch.plan import Done
 from attar.batch.store import Store, open_store
-from attar.batch.work import compute
+from attar.batch.work import Tally, Tell, compute
 from attar.errors import AttarError
 
 __all__ = ["main"]
 
 
 def serve(source: BinaryIO, sink: BinaryIO) -> None:
-    """Take a configuration and an address of an output, then tasks; answer each with a `Done`."""
+    """Take what all tasks share, then tasks; answer each with a `Done`."""
+    parent = os.getppid()
     config: BatchConfig
-    config, address = pickle.load(source)
+    config, address, descriptor = pickle.load(source)
     store = open_store(address)
+    board = Board(descriptor)
+
+    def tell(tally: Tally) -> None:
+        if os.getppid() != parent:
+            raise BrokenPipeError("the keeper is gone")
+        board.write(tally)
+
     while True:
         try:
             task: Task = pickle.load(source)
         except EOFError:
             return
-        send(sink, _answer(task, config, store, sink))
+        send(sink, _answer(task, config, store, tell))
 
 
-def _answer(task: Task, config: BatchConfig, store: Store, sink: BinaryIO) -> Done | Failed:
+def _answer(task: Task, config: BatchConfig, store: Store, tell: Tell) -> Done | Failed:
     try:
-        return compute(
-            store, task.shard, config, skip=task.skip, tell=lambda tally: send(sink, Begun(tally))
-        )
+        return compute(store, task.shard, config, skip=task.skip, tell=tell)
     except BrokenPipeError:  # nobody is there any more
         raise
     except (AttarError, OSError, MemoryError) as error:
