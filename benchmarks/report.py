@@ -205,7 +205,7 @@ def _wide(work: str, group: dict[str, Any], language: str) -> str:
         cells += [_share(row, "fraction", words["fits"])]
         cells += [_share(row, "matmul_fraction", words["unknown"])]
         lines.append(cells)
-    return _table([work, *names.values(), *(words[name] for name in columns)], lines)
+    return table_of([work, *names.values(), *(words[name] for name in columns)], lines)
 
 
 def _compact(work: str, group: dict[str, Any], language: str) -> str:
@@ -221,10 +221,10 @@ def _compact(work: str, group: dict[str, Any], language: str) -> str:
         cells += [_ratio(row["ratio"]), _ratio(row["library_ratio"])]
         lines.append([*cells, _share(row, "fraction", words["fits"])])
     columns = ("fastest", "its time", "ratio", "library_ratio", "roofline")
-    return _table([work, "attar", *(words[name] for name in columns)], lines)
+    return table_of([work, "attar", *(words[name] for name in columns)], lines)
 
 
-def _table(head: list[str], lines: list[list[str]]) -> str:
+def table_of(head: list[str], lines: list[list[str]]) -> str:
     rule = ["---"] + ["---:"] * (len(head) - 1)
     return "\n".join("| " + " | ".join(cells) + " |" for cells in (head, rule, *lines))
 

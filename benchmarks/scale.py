@@ -1,6 +1,6 @@
 """Images per second of ``attar batch``, beside decoding alone and beside other libraries' ways.
 
-    python -m benchmarks.scale --out benchmarks/results/scale.json
+    python -m benchmarks.scale --out benchmarks/results/scale/<date>-<processor>.json
 
 For each size of JPEG, whole runs in processes of their own, one after the other, the best of some:
 decoding alone (simplejpeg to RGB, in as many processes), ``attar batch`` with one and with all
@@ -161,6 +161,16 @@ def check(folder: Path) -> None:
     np.testing.assert_allclose(luma, ours, rtol=2e-2)
 
 
+def written(folder: Path, **options: Any) -> float:
+    """Return how many bytes `attar batch` writes for an image."""
+    from attar import batch
+
+    with tempfile.TemporaryDirectory() as out:
+        report = batch.run(folder, Path(out) / "features", **options)
+        files = (file for file in (Path(out) / "features").rglob("*") if file.is_file())
+        return sum(file.stat().st_size for file in files) / report.images_done
+
+
 def seconds(way: str, folder: Path, workers: int) -> float:
     begun = time.perf_counter()
     command = [sys.executable, "-m", "benchmarks.scale", "--way", way, str(folder), str(workers)]
@@ -187,7 +197,10 @@ def measure(repeats: int, sizes: list[str]) -> dict[str, Any]:
                         key = way, workers, images
                         best[key] = min(best.get(key, taken), taken)
             rates[size] = {
-                "bytes_per_image": sum(file.stat().st_size for file in folder.iterdir()) / DIFFERENT
+                "bytes_per_image": sum(file.stat().st_size for file in folder.iterdir())
+                / DIFFERENT,
+                "bytes_of_means": written(repeat(folder, 1024), reduce="gap", shard_images=256),
+                "bytes_of_maps": written(repeat(folder, DIFFERENT)),
             }
             for way, workers in runs:
                 count = (OF_PEERS if way in PEERS else IMAGES)[size]
@@ -223,6 +236,7 @@ def main() -> None:
         }
         about = machine.describe(machine.default_threads(), versions)
         found = {"machine": about, "sizes": rates}
+        options.out.parent.mkdir(parents=True, exist_ok=True)
         options.out.write_text(json.dumps(found, indent=1) + "\n")
 
 

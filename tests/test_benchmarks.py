@@ -12,7 +12,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks import __main__ as program
-from benchmarks import measure, memory, oracle, peers, report, roofline, rows, startup
+from benchmarks import measure, memory, oracle, peers, report, roofline, rows, scale_report, startup
 from benchmarks.peers import Peer, Way
 
 TINY = rows.Extraction(
@@ -768,3 +768,22 @@ def test_memory_of_a_step_is_what_it_adds(monkeypatch):
         "attar": 1000, "PyTorch": 3000, "PyTorch channels_last": 4000,
     }  # fmt: skip
     assert "'wide'" in asked[0]
+
+
+def test_what_a_data_set_costs():
+    def measured(rate):
+        return {"images_per_second": rate}
+
+    size = {"bytes_per_image": 2e6, "bytes_of_means": 100, "bytes_of_maps": 5e6}
+    for way, one, two in (("decode", 50, 100), ("attar", 40, 80), ("luma", 50, 90)):
+        size |= {f"{way} x1": measured(one), f"{way} x2": measured(two)}
+    size |= {"dataloader x2": measured(16), "tf.data x2": measured(8)}
+    assert (
+        "| 12 MP | 100/s | 80/s, 0.80 of it | 90/s, 0.90 of it | 16.0/s: 5.0× | 8.0/s: 10.0× | "
+        "2.0×; decoding 2.0× |" in scale_report.speed({"12 MP": size}, 2)
+    )
+    # 10⁶ / 40 / 3600 hours; 10⁶ times each number of bytes; 40 times those that are read.
+    assert (
+        "| 12 MP | 6.9 core-hours | 6,944 core-hours | 2.0 TB | 100 MB | 5.0 TB | 80 MB/s |"
+        in scale_report.costs({"12 MP": size})
+    )
