@@ -86,11 +86,14 @@ class _Local(_Shared):
         yield from self._walk(folder, (os.path.realpath(folder),))
 
     def _walk(self, folder: str, above: tuple[str, ...]) -> Iterator[str]:
-        for name in sorted(os.listdir(folder)):  # noqa: PTH208 (names, not paths)
+        # Text instead of paths, here and below: there may be millions of them.
+        with os.scandir(folder) as entries:
+            found = sorted((entry.name, entry.is_dir()) for entry in entries)
+        for name, is_folder in found:
             if name.startswith("."):
                 continue
             path = posixpath.join(folder, name)
-            if not Path(path).is_dir():
+            if not is_folder:
                 yield path
                 continue
             real = os.path.realpath(path)
@@ -102,7 +105,7 @@ class _Local(_Shared):
         return sorted(path for path in found if Path(path).is_file())
 
     def state(self, path: str) -> tuple[int, int]:
-        found = Path(path).stat()
+        found = os.stat(path)  # noqa: PTH116
         return found.st_size, found.st_mtime_ns
 
     def open(self, path: str) -> BinaryIO:
@@ -117,9 +120,12 @@ class _Local(_Shared):
             return file.read(min(end, there) - begin) if there > begin else b""
 
     def absolute(self, path: str) -> str:
-        return str(Path(path).absolute())
+        return path if posixpath.isabs(path) else str(Path(path).absolute())
 
     def relative(self, path: str, folder: str) -> str:
+        inside = folder.rstrip("/") + "/"
+        if path.startswith(inside):
+            return path[len(inside) :]
         return posixpath.relpath(path, folder)
 
 

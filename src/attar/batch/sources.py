@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import itertools
 import os
+import posixpath
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import PurePosixPath
@@ -95,7 +96,8 @@ def _folder(files: Files, folder: str, prefix: str, column: str | None) -> Itera
     found = False
     for path in files.walk(folder):
         name = files.relative(path, folder)
-        if _suffix(name) in SUFFIXES and not PurePosixPath(name).stem.endswith(_OWN):
+        stem, suffix = posixpath.splitext(name)
+        if suffix.lower() in SUFFIXES and not stem.endswith(_OWN):
             found = True
             yield _picture(files, path, prefix + name)
     if found:
@@ -176,7 +178,7 @@ def _kind(path: str) -> str:
 
 
 def _suffix(name: str) -> str:
-    return PurePosixPath(name).suffix.lower()
+    return posixpath.splitext(name)[1].lower()
 
 
 def expand_braces(pattern: str) -> Iterator[str]:
