@@ -2,17 +2,22 @@
 
 import io
 import tarfile
+import threading
+import time
 import tracemalloc
 import zipfile
 
 import fsspec
 import pyarrow as pa
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from attar.batch.reading import Reader
+from attar.batch import reading
+from attar.batch.reading import Reader, fetched
+from attar.batch.rows import Row
 from attar.batch.sources import expand_braces, list_rows
 from attar.errors import ArgumentError, ImageError, ImageNotFoundError
 
@@ -169,6 +174,60 @@ def test_the_same_from_an_address(tmp_path, memory):
         assert there
         assert there == read_all(f"{tmp_path}/{name}")
     assert read_all(f"file://{tmp_path}/x.tar") == read_all(tmp_path / "x.tar")
+
+
+class Distant(MemoryFileSystem):
+    """Files that take their time, and count who waits for them."""
+
+    protocol = "distant"
+    waiting = most = 0
+    counting = threading.Lock()
+
+    def cat_file(self, path, start=None, end=None, **_):
+        with Distant.counting:
+            Distant.waiting += 1
+            Distant.most = max(Distant.most, Distant.waiting)
+        time.sleep(0.02)
+        with Distant.counting:
+            Distant.waiting -= 1
+        if path.endswith("7.jpg"):
+            raise OSError("lost on the way")
+        return path.rsplit("/", 1)[-1].encode()
+
+
+def test_what_is_far_away_is_fetched_ahead(tmp_path):
+    fsspec.register_implementation("distant", Distant, clobber=True)
+    (tmp_path / "here.jpg").write_bytes(b"here")
+    here = Row("here.jpg", str(tmp_path / "here.jpg"), size=4)
+    rows = [Row(f"{i}.jpg", f"distant://b/{i}.jpg", size=len(f"{i}.jpg")) for i in range(60)]
+    rows.insert(5, here)
+    found = []
+    with Reader() as reader:
+        for row, read in fetched(iter(rows), reader, skip={30}):
+            try:
+                found.append((row, read()))
+            except OSError as error:
+                found.append((row, str(error)))
+            assert Distant.waiting <= 16
+    assert [row for row, _ in found] == rows
+    assert Distant.most > 4
+    for row, data in found:
+        lost = row.path.endswith("7.jpg")
+        assert data == (
+            "lost on the way" if lost else b"here" if row is here else row.path.encode()
+        )
+
+
+def test_little_is_held_of_what_is_fetched_ahead(monkeypatch):
+    fsspec.register_implementation("distant", Distant, clobber=True)
+    monkeypatch.setattr(reading, "_AHEAD_BYTES", 100)
+    rows = [Row(f"{i}.jpg", f"distant://b/{i}.jpg", size=60) for i in range(7)]
+    Distant.most = 0
+    with Reader() as reader:
+        for _, read in fetched(rows, reader):
+            with pytest.raises(ImageError, match="it changed while the batch ran"):
+                read()
+    assert Distant.most == 1
 
 
 def test_what_is_no_source(tmp_path):

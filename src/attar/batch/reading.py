@@ -5,8 +5,10 @@ from __future__ import annotations
 import bisect
 import contextlib
 import zipfile
-from collections import OrderedDict
-from collections.abc import Callable
+from collections import OrderedDict, deque
+from collections.abc import Callable, Container, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import accumulate
 from typing import Any, BinaryIO, Protocol
 
@@ -16,9 +18,11 @@ from attar.batch.rows import Row
 from attar.batch.tables import opened_table
 from attar.errors import AttarError, ImageError, ImageNotFoundError
 
-__all__ = ["Reader"]
+__all__ = ["Reader", "fetched"]
 
 _OPENED = 4  # archives and tables at a time
+_AHEAD = 16  # images that are fetched at a time from elsewhere
+_AHEAD_BYTES = 64 << 20  # and how much that may be, unless one is larger
 
 
 class Reader(contextlib.AbstractContextManager["Reader"]):
@@ -111,6 +115,42 @@ class Reader(contextlib.AbstractContextManager["Reader"]):
         known = self._opened.pop(row.container, None)
         if known is not None:
             known.close()
+
+
+def fetched(
+    rows: Iterable[Row], reader: Reader, skip: Container[int] = ()
+) -> Iterator[tuple[Row, Callable[[], bytes]]]:
+    """Give each image with what reads it: `Reader.read`, which was begun where it takes its time.
+
+    A request to an object store takes as long as decoding several images. So the next ones are
+    asked for while others are worked on.
+
+    Parameters
+    ----------
+    rows : iterable of Row
+    reader : Reader
+    skip : container of int
+        Places of images that are not touched.
+    """
+    pool = ThreadPoolExecutor(_AHEAD)  # which starts no thread before there is something to do
+    ahead: deque[tuple[Row, Callable[[], bytes]]] = deque()
+    ahead_bytes = 0
+    try:
+        for place, row in enumerate(rows):
+            far = row.kind in ("file", "range") and "://" in row.container and place not in skip
+            size = max(row.size, 0) if far else 0
+            while ahead and (len(ahead) == _AHEAD or ahead_bytes + size > _AHEAD_BYTES):
+                ahead_bytes -= max(ahead[0][0].size, 0)
+                yield ahead.popleft()
+            if not far and not ahead:
+                yield row, partial(reader.read, row)
+                continue
+            ahead_bytes += max(row.size, 0)
+            read = pool.submit(reader.read, row).result if far else partial(reader.read, row)
+            ahead.append((row, read))
+        yield from ahead
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 class _Container(Protocol):

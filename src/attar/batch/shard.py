@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from attar.batch.columns import Outcome, feature_tables, pyarrow, schema
 from attar.batch.config import BatchConfig
 from attar.batch.extractor import Extractor
-from attar.batch.reading import Reader
+from attar.batch.reading import Reader, fetched
 from attar.batch.rows import Row
 from attar.errors import AttarError
 
@@ -71,20 +71,20 @@ def outcomes(
     """
     extractor = _extractor(config)
     with Reader() as reader:
-        for place, row in enumerate(rows):
+        for place, (row, read) in enumerate(fetched(rows, reader, skip or ())):
             if skip and place in skip:
                 yield Outcome(row, None, 0, None, None, skip[place])
                 continue
             if begin is not None:
                 begin(place)
-            yield _outcome(row, reader, extractor)
+            yield _outcome(row, read, extractor)
 
 
-def _outcome(row: Row, reader: Reader, extractor: Extractor) -> Outcome:
+def _outcome(row: Row, read: Callable[[], bytes], extractor: Extractor) -> Outcome:
     data = None
     digest = None
     try:
-        data = reader.read(row)
+        data = read()
         digest = hashlib.sha256(data).hexdigest()
         features = extractor(data, row.path)
     except (AttarError, OSError, MemoryError) as error:
