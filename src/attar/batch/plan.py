@@ -246,8 +246,13 @@ def record(store: Store, done: Done) -> None:
 def done(store: Store, plan: Plan) -> dict[str, Done]:
     """Return what is written down of the shards that are finished."""
     there = {name.removesuffix(".json") for name in store.names(_DONE)}
-    records = ((name, finished_record(store, name)) for name in plan.shards if name in there)
-    return {name: found for name, found in records if found is not None}
+    names = [name for name in plan.shards if name in there]
+    found = store.read_all([f"{_DONE}/{name}.json" for name in names])
+    return {
+        name: json.loads(record)
+        for name, record in zip(names, found, strict=True)
+        if record is not None
+    }
 
 
 def finished_record(store: Store, name: str) -> Done | None:

@@ -9,7 +9,7 @@ import platform
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, cast
 
@@ -42,6 +42,10 @@ class Store(Protocol):
 
     def read(self, name: str) -> bytes:
         """Return the bytes of a file, or raise FileNotFoundError."""
+        ...
+
+    def read_all(self, names: Sequence[str]) -> list[bytes | None]:
+        """Return the bytes of many small files; None for those that are not there."""
         ...
 
     def names(self, folder: str) -> list[str]:
@@ -111,6 +115,16 @@ class FolderStore:
     def read(self, name: str) -> bytes:
         """Return the bytes of a file."""
         return (self.folder / name).read_bytes()
+
+    def read_all(self, names: Sequence[str]) -> list[bytes | None]:
+        """Return the bytes of many files."""
+        found: list[bytes | None] = []
+        for name in names:
+            try:
+                found.append(self.read(name))
+            except FileNotFoundError:
+                found.append(None)
+        return found
 
     def names(self, folder: str) -> list[str]:
         """Return the names of the finished files in a folder."""
@@ -234,6 +248,18 @@ class FsspecStore:
     def read(self, name: str) -> bytes:
         """Return the bytes of a file."""
         return bytes(self._system.cat_file(self._path(name)))
+
+    def read_all(self, names: Sequence[str]) -> list[bytes | None]:
+        """Return the bytes of many files, several at a time where the system can do that."""
+        if not names:
+            return []
+        paths = [self._path(name) for name in names]
+        found: dict[str, bytes | Exception] = self._system.cat(paths, on_error="return")
+        answers = [found[path] for path in paths]
+        for each in answers:
+            if isinstance(each, Exception) and not isinstance(each, FileNotFoundError):
+                raise each
+        return [each if isinstance(each, bytes) else None for each in answers]
 
     def names(self, folder: str) -> list[str]:
         """Return the names of the files in a folder."""
