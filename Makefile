@@ -80,7 +80,7 @@ check: $(VENV)/.installed $(VENV)/.extra-check $(VENV)/.typescript-$(TYPESCRIPT)
 test: $(VENV)/.installed $(VENV)/.extra-test $(VENV)/.real-models
 	@# Two at a time: most of the run waits for one core, or for the browser. PyTorch's threads must not
 	@# wait busily then: a few tests took five times as long.
-	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n 2 --dist loadfile --doctest-modules tests --pyargs attar
+	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --doctest-modules tests --pyargs attar
 	$(MAKE) sanitize
 
 bench: $(VENV)/.installed $(VENV)/.extra-bench

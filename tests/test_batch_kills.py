@@ -47,8 +47,8 @@ def undisturbed(source, tmp_path_factory):
     output = tmp_path_factory.mktemp("undisturbed") / "features"
     begun = time.monotonic()
     process = command(source, output, *OPTIONS)
-    process.communicate(timeout=60)
-    assert process.returncode == 3
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 3, told
     return Undisturbed(kept(output), time.monotonic() - begun)
 
 
@@ -170,13 +170,13 @@ def test_files_that_may_not_grow(source, undisturbed, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("does", "error"),
+    ("does", "error", "times"),
     [
-        ("os.kill(os.getpid(), 9)", "the process that read it was ended by SIGKILL"),
-        ("time.sleep(1000)", "it took more than 4 s"),
+        ("os.kill(os.getpid(), 9)", "the process that read it was ended by SIGKILL", 3),
+        ("time.sleep(1000)", "it took more than 4 s", 1),
     ],
 )
-def test_an_image_that_kills_or_hangs(tmp_path, monkeypatch, does, error):
+def test_an_image_that_kills_or_hangs(tmp_path, monkeypatch, does, error, times):
     """It becomes a row, and the others are there."""
     source = pictures(tmp_path / "source", count=6)
     expected = batch.run(source, tmp_path / "sound", reduce="gap", shard_images=3)
@@ -189,6 +189,7 @@ def test_an_image_that_kills_or_hangs(tmp_path, monkeypatch, does, error):
         "    class Reader(shard.Reader):\n"
         "        def read(self, row):\n"
         "            if row.path == '004.png':\n"
+        f"                os.open({str(tmp_path / 'tried-')!r} + str(os.getpid()), os.O_CREAT)\n"
         f"                {does}\n"
         "            return super().read(row)\n"
         "    shard.Reader = Reader\n"
@@ -200,6 +201,7 @@ def test_an_image_that_kills_or_hangs(tmp_path, monkeypatch, does, error):
     [failure] = report.failures()
     assert failure.path == "004.png"
     assert failure.error == error
+    assert len([*tmp_path.glob("tried-*")]) == times
     sound = parquet.read_table(tmp_path / "sound").to_pylist()
     found = parquet.read_table(tmp_path / "features").to_pylist()
     assert [row for row in found if row["error"] is None] == [

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import subprocess
+import sys
 
 import fsspec
 import numpy as np
@@ -16,7 +18,7 @@ from attar import batch, nn, read_image
 from attar.batch.outputs import file_name
 from attar.batch.store import FolderStore
 from attar.errors import ArgumentError, ModelError, ShapeError
-from attar.images import resize_image
+from attar.images import decode_image, resize_image
 from tests.batches import kept, pictures
 
 
@@ -109,8 +111,12 @@ def test_smaller_images(tmp_path):
     [row] = rows_of(tmp_path / "out").values()
     assert row["image_shape"] == [30, 40]
     found = np.reshape(row["features"], (30, 40))
-    whole = read_image(tmp_path / "in" / "1.jpg", color="gray")
-    np.testing.assert_allclose(found, resize_image(whole, 30, 40), atol=0.03)
+    data = (tmp_path / "in" / "1.jpg").read_bytes()
+    smaller = resize_image(decode_image(data, color="gray", at_least=(30, 40)), 30, 40)
+    np.testing.assert_array_equal(found, smaller)
+    whole = resize_image(decode_image(data, color="gray"), 30, 40)
+    np.testing.assert_allclose(found, whole, atol=0.03)
+    assert (found != whole).any()
 
 
 def test_every_format_holds_the_same(source, tmp_path):
@@ -266,6 +272,32 @@ def test_status(source, tmp_path, shell):
     assert "left: the same command goes on" in out
     status, _, err = shell("batch", "--status", str(tmp_path))
     assert (status, "there is no output of a batch" in err) == (2, True)
+
+
+THREADS = """
+import os, sys
+from attar import batch
+count = lambda: len(os.listdir("/proc/self/task"))
+import pyarrow
+before = count()
+for _ in range(2):
+    report = batch.run(*sys.argv[1:], workers=1, reduce="gap")
+    [failure] = report.failures()
+assert batch.status(sys.argv[2]).failed == 1
+print(count() - before)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="threads are counted in /proc")
+def test_no_thread_is_left_that_could_begin_while_the_process_ends(tmp_path):
+    source = pictures(tmp_path / "in", count=3)
+    (source / "bad.png").write_bytes(b"no picture")
+    done = subprocess.run(
+        [sys.executable, "-c", THREADS, str(source), str(tmp_path / "out")],
+        capture_output=True,
+        text=True,
+    )
+    assert (done.stdout, done.returncode) == ("0\n", 0), done.stderr
 
 
 def test_progress_adds_up(source, tmp_path):

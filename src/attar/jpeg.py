@@ -53,7 +53,7 @@ def plain_frame(data: bytes) -> Frame | None:
     Returns
     -------
     Frame or None
-        Of 8 bits, and one or three components. None where there is EXIF or XMP, or anything else
+        Of one or three components. None where there is EXIF or XMP, or anything else
         that is rare: such a header has to be read with care.
 
     Examples
@@ -66,8 +66,7 @@ def plain_frame(data: bytes) -> Frame | None:
         code = data[at + 1]
         if code in _FRAMES:
             height, width = (int.from_bytes(data[at + i : at + i + 2]) for i in (5, 7))
-            usual = data[at + 4] == 8 and data[at + 9] in (1, 3)
-            return Frame(height, width, data[at + 9]) if usual else None
+            return Frame(height, width, data[at + 9]) if data[at + 9] in (1, 3) else None
         if code not in _PLAIN:
             return None
         at += 2 + int.from_bytes(data[at + 2 : at + 4])

@@ -19,6 +19,7 @@ __all__ = [
     "Outcome",
     "feature_tables",
     "index_table",
+    "parquet_file",
     "pyarrow",
     "read_columns",
     "readable",
@@ -118,16 +119,20 @@ def index_table(held: Sequence[Outcome], kept: str, values: Any) -> pa.Table:
     return pa.table([pa.array(contents[field.name], field.type) for field in columns], columns)
 
 
-def read_columns(table: bytes, *names: str) -> Any:
-    """Return some columns of a Parquet file.
+def parquet_file(table: bytes) -> Any:
+    """Open a Parquet file that is in memory, whose parts are to be read with ``use_threads=False``.
 
-    Without threads, here and wherever else a run reads: a thread of pyarrow that begins while the
-    process ends ends it with SIGABRT.
+    So none of pyarrow's threads is started, as is done by `parquet.read_table` and for files of
+    Python: one that begins while the process ends ends it with SIGABRT.
     """
     from pyarrow import parquet
 
-    source = pyarrow().BufferReader(table)
-    return parquet.read_table(source, columns=list(names), use_threads=False)
+    return parquet.ParquetFile(pyarrow().BufferReader(table))
+
+
+def read_columns(table: bytes, *names: str) -> Any:
+    """Return some columns of a Parquet file."""
+    return parquet_file(table).read(columns=list(names), use_threads=False)
 
 
 def readable(text: str) -> str:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import io
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, NamedTuple, cast
 
-from attar.batch.columns import pyarrow, readable
+from attar.batch.columns import parquet_file, pyarrow, read_columns, readable
 from attar.batch.rows import Kind, Row
 from attar.batch.store import Store
 
@@ -28,10 +27,7 @@ class Manifest:
     """
 
     def __init__(self, store: Store, name: str) -> None:
-        from pyarrow import parquet
-
-        pyarrow()
-        self._file = parquet.ParquetFile(io.BytesIO(store.read(name)))
+        self._file = parquet_file(store.read(name))
 
     def __len__(self) -> int:
         return int(self._file.metadata.num_rows)
@@ -79,11 +75,8 @@ def write_manifest(store: Store, name: str, rows: Iterable[Row], shard_images: i
 def repeated(store: Store, name: str) -> list[str]:
     """Return the names that several images of a manifest have."""
     import pyarrow.compute as pc
-    from pyarrow import parquet
 
-    paths = parquet.read_table(
-        pyarrow().BufferReader(store.read(name)), columns=["path"], use_threads=False
-    )["path"]
+    paths = read_columns(store.read(name), "path")["path"]
     if pc.count_distinct(paths).as_py() == len(paths):
         return []
     counts = pc.value_counts(paths)
