@@ -32,13 +32,14 @@ def rows_of(output):
 
 
 def test_features_are_those_of_extract(source, tmp_path):
-    batch.run(source, tmp_path, kernel="bottom_sobel", pool_size=3, workers=2)
+    options = {"kernel": "bottom_sobel", "pool_size": 3, "bias": 0.25}
+    batch.run(source, tmp_path, workers=2, **options)
     rows = rows_of(tmp_path)
     assert [*rows] == sorted(path.name for path in source.iterdir())
     for path in source.iterdir():
         row = rows[path.name]
         gray = read_image(path, color="gray")
-        expected = attar.extract(gray, "bottom_sobel", pool_size=3).condense
+        expected = attar.extract(gray, **options).condense
         found = np.array(row["features"], np.float32).reshape(row["shape"])[:, :, 0]
         np.testing.assert_array_equal(found, expected)
         assert row["content_hash"] == hashlib.sha256(path.read_bytes()).hexdigest()
