@@ -99,6 +99,7 @@ sanitize: $(VENV)/.built-with $(VENV)/.installed $(VENV)/.extra-test
 	  --config-settings=cmake.define.ATTAR_ISAS=$$($(BIN)/python -c 'from attar import _core; print(_core.isa())') .
 	echo $(KERNEL_TESTS) | LD_PRELOAD="$(ASAN)" ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 \
 	  UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 PYTHONPATH=build/sanitized \
+	  ATTAR_EVERY=$${ATTAR_EVERY:-3} \
 	  xargs -n 1 -P 2 $(BIN)/python -m pytest -q -p no:cacheprovider
 
 clean:
