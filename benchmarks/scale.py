@@ -187,6 +187,11 @@ def seconds(way: str, folder: Path, workers: int) -> float:
     return time.perf_counter() - begun
 
 
+def images_of(way: str, size: str) -> int:
+    """Return how many images a run has."""
+    return (OF_PEERS if way in PEERS else IMAGES)[size]
+
+
 def measure(repeats: int, sizes: list[str]) -> dict[str, Any]:
     most = machine.default_threads()
     runs = [(way, workers) for workers in (1, most) for way in ("decode", "attar", "luma")]
@@ -195,6 +200,7 @@ def measure(repeats: int, sizes: list[str]) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as root:
         small = Path(root) / "small"
         make_small(small)
+        bytes_of_means = written(small, reduce="gap", shard_images=256)
         for size in sizes:
             folder = Path(root) / size.replace(" ", "")
             make(folder, SIZES[size])
@@ -202,19 +208,18 @@ def measure(repeats: int, sizes: list[str]) -> dict[str, Any]:
             best = {}
             for _ in range(repeats):
                 for way, workers in runs:
-                    count = (OF_PEERS if way in PEERS else IMAGES)[size]
-                    for images in (DIFFERENT, count):
+                    for images in (DIFFERENT, images_of(way, size)):
                         taken = seconds(way, repeat(folder, images), workers)
                         key = way, workers, images
                         best[key] = min(best.get(key, taken), taken)
             rates[size] = {
                 "bytes_per_image": sum(file.stat().st_size for file in folder.iterdir())
                 / DIFFERENT,
-                "bytes_of_means": written(small, reduce="gap", shard_images=256),
-                "bytes_of_maps": written(repeat(folder, DIFFERENT)),
+                "bytes_of_means": bytes_of_means,
+                "bytes_of_maps": written(folder),
             }
             for way, workers in runs:
-                count = (OF_PEERS if way in PEERS else IMAGES)[size]
+                count = images_of(way, size)
                 start, whole = best[way, workers, DIFFERENT], best[way, workers, count]
                 rates[size][f"{way} x{workers}"] = {
                     "images_per_second": (count - DIFFERENT) / (whole - start),

@@ -15,6 +15,7 @@ import pytest
 import attar
 from attar.auditing import AuditReport
 from attar.cli import audit as command
+from attar.cli.shell import duration
 from tests.audits import images, model
 
 QUICK = ("--measures", "shift,space", "--shifts", "circular", "--reach", "1")
@@ -249,3 +250,10 @@ class TestProgress:
         status, _, err = run("images.npy", *QUICK)
         assert status == 0
         assert "passes" in err
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.4, "0 s"), (89, "89 s"), (91, "2 min"), (6000, "1.7 h")]
+)
+def test_durations(seconds, text):
+    assert duration(seconds) == text

@@ -132,7 +132,8 @@ class TestCircle:
 class TestIntensify:
     @pytest.fixture
     def photo(self, tmp_path):
-        image = features.random_map((20, 31), decay_power=1.2, seed=2)
+        # Of this seed, no filtered pixel is zero but for rounding.
+        image = features.random_map((20, 31), decay_power=1.2, seed=3)
         attar.write_image(tmp_path / "noise.png", np.stack([image, image / 2, image], axis=2))
         return tmp_path / "noise.png"
 
@@ -152,9 +153,7 @@ class TestIntensify:
             ("average", halved(maps, np.mean)),
             ("stride", maps[::2, ::2]),
         ):
-            # One pixel of the filtered map is zero but for rounding.
-            alive = np.mean(reduced > 1e-6)
-            assert step.after[pool] == pytest.approx(alive, abs=1.01 / reduced.size)
+            assert step.after[pool] == pytest.approx(np.mean(reduced > 1e-6), abs=0.005)
             assert step.strength[pool] == pytest.approx(reduced.mean() / maps.mean(), rel=1e-4)
         assert step.intensification() == step.after["max"] / step.before
         assert result.of("edge", "2")[0].before > step.before

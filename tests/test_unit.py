@@ -27,12 +27,16 @@ def test_every_colour():
         np.testing.assert_array_equal(luma_in_unit(colours, weights), expected)
 
 
-def test_gray_stays_the_gray_that_it_was():
+def test_many_pixels_and_gray_ones():
     weights = (299, 587, 114)
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (1_000_003, 3), dtype=np.uint8)
+    expected = (pixels.astype(np.int64) @ weights).astype(np.float32) / np.float32(255_000)
+    np.testing.assert_array_equal(luma_in_unit(pixels, weights), expected)
     gray = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)
     np.testing.assert_array_equal(luma_in_unit(gray, weights), in_unit(gray[:, 0], 255))
     np.testing.assert_array_equal(
-        luma_in_unit(gray[None, ::2], weights)[0], in_unit(gray[::2, 0], 255)
+        luma_in_unit(pixels.reshape(1, -1, 3)[:, ::2], weights)[0], expected[::2]
     )
 
 

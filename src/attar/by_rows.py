@@ -13,7 +13,7 @@ from attar.arrays import from_caller
 from attar.nn.extract_plan import ExtractPlan, plan_extract
 from attar.nn.streaming import BAND_BYTES, Maps, check_stored_out, extract_rows, extract_stages
 from attar.on_disk import is_on_disk, let_go, rows_of_a_chunk
-from attar.operands import as_filters, as_kernel, nn_arguments, wrong_rank
+from attar.operands import as_bias, as_filters, as_kernel, nn_arguments, wrong_rank
 from attar.rasters import ArrayRaster, Raster
 from attar.spec import ExtractionSpec, resolve
 from attar.stats import MapStats, Tally
@@ -82,7 +82,7 @@ class ByRows(NamedTuple):
             raise wrong_rank(shape)
         weights = as_kernel(kernel, dtype)
         one = (1, *shape[-3:]) if len(shape) > 2 else (1, *shape, 1)
-        filters = as_filters(weights, np.empty((1, 1) if len(shape) == 2 else (1, 1, one[-1])))
+        filters = as_filters(weights, shape)
         spec = resolve(kernel, weights.shape, **options)
         arguments = nn_arguments(spec)
         arguments["pooling_type"] = arguments["pooling_type"] or "NONE"
@@ -171,7 +171,7 @@ class ByRows(NamedTuple):
 
     @property
     def _bias(self) -> Array | None:
-        return None if self.spec.bias is None else np.array(self.spec.bias, dtype=self.dtype)
+        return as_bias(self.spec, self.dtype)
 
     def _images(self, image: Any) -> Any:
         """Yield every image as a raster, and what reads its rows as a batch of one."""

@@ -28,6 +28,7 @@ from attar.files import atomic_path
 from attar.on_disk import is_on_disk
 from attar.operands import (
     NN_POOLING,
+    as_bias,
     as_filters,
     as_floats,
     as_kernel,
@@ -358,12 +359,12 @@ def extract(
         return Extraction(_read_only(image), weights, None, None, _read_only(condensed), spec)
     pixels = _as_image(image)
     weights = as_kernel(kernel, pixels.dtype)
-    filters = as_filters(weights, pixels)
+    filters = as_filters(weights, pixels.shape)
     spec = resolve(kernel, weights.shape, **options)
     batch = pixels.reshape(
         (1,) * (pixels.ndim < 4) + pixels.shape + (1,) * (pixels.ndim < 3),
     )
-    offsets = None if spec.bias is None else np.array(spec.bias, dtype=pixels.dtype)
+    offsets = as_bias(spec, pixels.dtype)
     run = _stages if stages else partial(_fused, out=_as_batch(out, pixels.ndim))
     filtered, detected, condensed = (
         None if found is None else _in_layout_of(pixels, found)

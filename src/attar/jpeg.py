@@ -8,7 +8,7 @@ left over in the end. The two are told apart by where the bytes are, and how man
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, TypeAlias
 
 from numpy.typing import NDArray
@@ -35,8 +35,9 @@ _APP1, _START_OF_SCAN = 0xE1, 0xDA
 _ALONE = {0x01, *range(0xD0, 0xDA)}  # markers that no length and no data follow
 _PROGRESSIVE = {0xC2, 0xC6, 0xCA, 0xCE}
 _FRAMES = {0xC0, 0xC1, 0xC2}  # of 8 bits, most often: baseline, extended, progressive
-# Tables, comments, and what applications say that has nothing to do with pixels or their direction.
-_PLAIN = {0xC4, 0xDB, 0xDD, 0xFE, *range(0xE0, 0xF0)} - {_APP1}
+# The beginning, tables, comments, and what applications say that has nothing to do with pixels or
+# their direction.
+_PLAIN = {0xD8, 0xC4, 0xDB, 0xDD, 0xFE, *range(0xE0, 0xF0)} - {_APP1}
 
 
 class Frame(NamedTuple):
@@ -61,15 +62,12 @@ def plain_frame(data: bytes) -> Frame | None:
     >>> plain_frame(bytes.fromhex("ffd8 ffc0 000b 08 0003 0002 01 011100"))
     Frame(height=3, width=2, components=1)
     """
-    at = 2
-    while data[at : at + 1] == b"\xff" and len(data) >= at + 10:
-        code = data[at + 1]
-        if code in _FRAMES:
+    for code, at, end in _segments(data):
+        if code in _FRAMES and end >= at + 10:
             height, width = (int.from_bytes(data[at + i : at + i + 2]) for i in (5, 7))
             return Frame(height, width, data[at + 9]) if data[at + 9] in (1, 3) else None
         if code not in _PLAIN:
             return None
-        at += 2 + int.from_bytes(data[at + 2 : at + 4])
     return None
 
 
@@ -202,18 +200,25 @@ def without_exif(data: bytes) -> bytes:
 
 
 def _split(data: bytes) -> tuple[list[tuple[int, bytes]], bytes]:
-    """Return the segments of the header with their codes, and all from the first scan on.
+    """Return the segments of the header with their codes, and all from the first scan on."""
+    segments: list[tuple[int, bytes]] = []
+    rest = 0
+    for code, begin, end in _segments(data):
+        if code == _START_OF_SCAN:
+            return segments, data[begin:]
+        segments.append((code, data[begin:end]))
+        rest = end
+    return segments, data[rest:]
+
+
+def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
+    """Give the code of each segment, where its marker begins, and where it ends.
 
     As libjpeg does, what lies between a segment and the next marker is skipped.
     """
-    segments: list[tuple[int, bytes]] = []
     end = 0
     while found := _MARKER.search(data, end):
-        code = found[1][0]
-        if code == _START_OF_SCAN:
-            return segments, data[found.end() - 2 :]
-        end = found.end()
+        code, end = found[1][0], found.end()
         if code not in _ALONE:
             end += int.from_bytes(data[end : end + 2])
-        segments.append((code, data[found.end() - 2 : end]))
-    return segments, data[end:]
+        yield code, found.end() - 2, end

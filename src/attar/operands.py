@@ -76,9 +76,9 @@ def as_kernel(kernel: Any, dtype: np.dtype[Any]) -> Array:
     return np.array(parsed, dtype=dtype)
 
 
-def as_filters(weights: Array, pixels: Array) -> Array:
-    """Return the kernel as the (kh, kw, C, K) filters for this image."""
-    channels = 1 if pixels.ndim == 2 else pixels.shape[-1]
+def as_filters(weights: Array, shape: tuple[int, ...]) -> Array:
+    """Return the kernel as the (kh, kw, C, K) filters for an image of this shape."""
+    channels = 1 if len(shape) == 2 else shape[-1]
     if weights.ndim == 2:
         # max: an image with no channels at all is refused by nn, not by a division by zero.
         shared = (weights / max(channels, 1)).astype(weights.dtype)[:, :, None, None]
@@ -86,7 +86,12 @@ def as_filters(weights: Array, pixels: Array) -> Array:
     if weights.shape[2] != channels:
         raise ShapeError(
             f"extract: the kernel of shape {weights.shape} is for {weights.shape[2]} "
-            f"channel(s) and the image of shape {pixels.shape} has {channels}; accepted are "
+            f"channel(s) and the image of shape {shape} has {channels}; accepted are "
             f"(kh, kw) and (kh, kw, {channels}, K)"
         )
     return weights
+
+
+def as_bias(spec: ExtractionSpec, dtype: np.dtype[Any]) -> Array | None:
+    """Return the bias for each filter, of this dtype."""
+    return None if spec.bias is None else np.array(spec.bias, dtype=dtype)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
 import struct
@@ -62,8 +63,8 @@ class Board:
         os.close(self.descriptor)
 
 
-class Watch:
-    """Looks at a board from a thread of its own until it is stopped.
+class Watch(contextlib.AbstractContextManager["Watch"]):
+    """Looks at a board from a thread of its own while a block runs; then `tell` is called no more.
 
     Parameters
     ----------
@@ -91,31 +92,28 @@ class Watch:
     ) -> None:
         self.late: int | None = None
         self.error: BaseException | None = None
+        self._board, self._images, self._seconds = board, images, seconds
+        self._tell, self._end = tell, end
         self._stopped = threading.Event()
-        self._thread = threading.Thread(
-            target=self._look, args=(board, images, seconds, tell, end), daemon=True
-        )
+        self._thread = threading.Thread(target=self._look, daemon=True)
         self._thread.start()
 
-    def stop(self) -> None:
-        """Look no more; `tell` is not called any more."""
+    def __exit__(self, *_: object) -> None:
         self._stopped.set()
         self._thread.join()
 
-    def _look(
-        self, board: Board, images: int, seconds: float, tell: Tell, end: Callable[[], None]
-    ) -> None:
-        seen, since = board.read(), time.monotonic()
+    def _look(self) -> None:
+        seen, since = self._board.read(), time.monotonic()
         while not self._stopped.wait(_EVERY):
-            tally, now = board.read(), time.monotonic()
+            tally, now = self._board.read(), time.monotonic()
             try:
                 if tally != seen:
                     seen, since = tally, now
-                    tell(tally)
-                elif 0 <= tally.images < images and now - since > seconds:
+                    self._tell(tally)
+                elif 0 <= tally.images < self._images and now - since > self._seconds:
                     self.late = tally.images
             except BaseException as error:
                 self.error = error
             if self.late is not None or self.error is not None:
-                end()
+                self._end()
                 return

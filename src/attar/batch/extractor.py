@@ -11,7 +11,7 @@ from attar import nn
 from attar.batch.config import BatchConfig, Color, LayerOfModel, Reduce, ThreeSteps
 from attar.errors import ShapeError
 from attar.images import decode_image, resize_image
-from attar.operands import as_filters, as_kernel, nn_arguments
+from attar.operands import as_bias, as_filters, as_kernel, nn_arguments
 
 __all__ = ["Extractor", "Features", "reduced"]
 
@@ -107,8 +107,7 @@ class Extractor:
         """The shape of the features, where it is one for all pictures."""
         if self._base.size is None:
             return None
-        channels = (3,) if self._base.color == "rgb" else ()
-        image = np.zeros((*self._base.size, *channels), np.float32)
+        image = np.zeros(_image_shape(self._base.size, self._base.color), np.float32)
         return reduced(self._base.map(image), self.config.reduce).shape
 
 
@@ -138,6 +137,10 @@ def reduced(map: Array, reduce: Reduce) -> Array:
     return vector
 
 
+def _image_shape(size: tuple[int, int], color: Color) -> tuple[int, ...]:
+    return (*size, 3) if color == "rgb" else size
+
+
 def _no_map(reduce: str, shape: tuple[int | None, ...]) -> ShapeError:
     return ShapeError(
         f"batch: reduce is {reduce!r}, and what the layer answers is no map but of shape {shape}; "
@@ -162,11 +165,10 @@ class _Steps:
         self.color: Color = config.color
         self.size: tuple[int, int] | None = config.size
         kernel = steps.kernel if isinstance(steps.kernel, str) else np.array(steps.kernel)
-        pixel = np.empty((1, 1, 3) if self.color == "rgb" else (1, 1), np.float32)
         # As `extract` does it, but once for all images: of small ones it takes a fifth of the time.
-        self._filters = as_filters(as_kernel(kernel, pixel.dtype), pixel)
-        bias = steps.spec.bias
-        self._bias = None if bias is None else np.array(bias, np.float32)
+        dtype = np.dtype(np.float32)
+        self._filters = as_filters(as_kernel(kernel, dtype), _image_shape((1, 1), self.color))
+        self._bias = as_bias(steps.spec, dtype)
         self._arguments = nn_arguments(steps.spec)
 
     def map(self, image: Array) -> Array:

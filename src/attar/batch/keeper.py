@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 import pickle
 import signal
@@ -56,13 +55,13 @@ class Keeper:
         That an image may take.
     """
 
-    def __init__(self, config: BatchConfig, address: str, seconds: float = math.inf) -> None:
+    def __init__(self, config: BatchConfig, address: str, seconds: float) -> None:
         self._board = Board()
         self._first = pickle.dumps((config, address, self._board.descriptor))
         self._seconds = seconds
         self._process: subprocess.Popen[bytes] | None = None
         self._stderr: Any = None
-        self._closed = threading.Event()
+        self._closed = False
         self._working = threading.Lock()
 
     def compute(self, shard: Shard, tell: Tell) -> Done:
@@ -89,33 +88,31 @@ class Keeper:
         deaths: Counter[int] = Counter()
         while True:
             self._board.write(Tally(images=-1))
-            watch = Watch(self._board, len(shard.rows), self._seconds, tell, self._kill)
-            try:
-                answer = self._ask(Task(shard, skip))
-            except (EOFError, BrokenPipeError, pickle.UnpicklingError) as error:
-                watch.stop()
-                place = self._board.read().images  # of the image that was looked at
-                why = self._obituary()
-                if self._closed.is_set():
-                    raise AttarError("batch: stopped") from error
-                if watch.error is not None:
-                    raise watch.error from None
-                if watch.late is not None:
-                    skip[watch.late] = f"it took more than {self._seconds:g} s"
-                    continue
-                deaths[place] += 1
-                if deaths[place] == _PATIENCE:
-                    if not 0 <= place < len(shard.rows):
-                        when = "before its first image" if place < 0 else "while it wrote"
-                        raise AttarError(f"batch: a worker {why} {when}") from error
-                    skip[place] = f"the process that read it {why}"
-            else:
-                watch.stop()
+            death: Exception | None = None
+            with Watch(self._board, len(shard.rows), self._seconds, tell, self._kill) as watch:
+                try:
+                    answer = self._ask(Task(shard, skip))
+                except (EOFError, BrokenPipeError, pickle.UnpicklingError) as error:
+                    death = error
+            if death is None:
                 if watch.error is not None:
                     raise watch.error
                 return answer
-            finally:
-                watch.stop()
+            place = self._board.read().images  # of the image that was looked at
+            why = self._obituary()
+            if self._closed:
+                raise AttarError("batch: stopped") from death
+            if watch.error is not None:
+                raise watch.error
+            if watch.late is not None:
+                skip[watch.late] = f"it took more than {self._seconds:g} s"
+                continue
+            deaths[place] += 1
+            if deaths[place] == _PATIENCE:
+                if not 0 <= place < len(shard.rows):
+                    when = "before its first image" if place < 0 else "while it wrote"
+                    raise AttarError(f"batch: a worker {why} {when}") from death
+                skip[place] = f"the process that read it {why}"
 
     def _ask(self, task: Task) -> Done:
         process = self._process or self._start()
@@ -148,7 +145,7 @@ class Keeper:
             start_new_session=True,  # Ctrl-C in the terminal is for the run alone
         )
         self._process = process
-        if self._closed.is_set():  # meanwhile
+        if self._closed:  # meanwhile
             process.kill()
         assert process.stdin is not None
         process.stdin.write(self._first)
@@ -179,7 +176,7 @@ class Keeper:
 
     def close(self) -> None:
         """End the process, whatever it is doing. What it has finished stays."""
-        self._closed.set()
+        self._closed = True
         process = self._process
         if process is not None:
             process.kill()

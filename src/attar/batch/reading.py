@@ -134,23 +134,25 @@ def fetched(
     """
     pool = ThreadPoolExecutor(_AHEAD)  # which starts no thread before there is something to do
     ahead: deque[tuple[Row, Callable[[], bytes]]] = deque()
-    ahead_bytes = 0
     try:
         for place, row in enumerate(rows):
             far = row.kind in ("file", "range") and "://" in row.container and place not in skip
-            size = max(row.size, 0) if far else 0
-            while ahead and (len(ahead) == _AHEAD or ahead_bytes + size > _AHEAD_BYTES):
-                ahead_bytes -= max(ahead[0][0].size, 0)
-                yield ahead.popleft()
-            if not far and not ahead:
+            if far:
+                while ahead and (len(ahead) == _AHEAD or _held(ahead, row) > _AHEAD_BYTES):
+                    yield ahead.popleft()
+                ahead.append((row, pool.submit(reader.read, row).result))
+            else:
+                while ahead:
+                    yield ahead.popleft()
                 yield row, partial(reader.read, row)
-                continue
-            ahead_bytes += max(row.size, 0)
-            read = pool.submit(reader.read, row).result if far else partial(reader.read, row)
-            ahead.append((row, read))
         yield from ahead
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _held(ahead: Iterable[tuple[Row, object]], more: Row) -> int:
+    """Return how many bytes are waiting, with one more image."""
+    return sum(max(row.size, 0) for row, _ in ahead) + max(more.size, 0)
 
 
 class _Container(Protocol):
