@@ -95,15 +95,16 @@ class Watch(contextlib.AbstractContextManager["Watch"]):
         self._board, self._images, self._seconds = board, images, seconds
         self._tell, self._end = tell, end
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._look, daemon=True)
+        # Read here: what is written in the block is a change, however late the thread begins.
+        self._thread = threading.Thread(target=self._look, args=(board.read(),), daemon=True)
         self._thread.start()
 
     def __exit__(self, *_: object) -> None:
         self._stopped.set()
         self._thread.join()
 
-    def _look(self) -> None:
-        seen, since = self._board.read(), time.monotonic()
+    def _look(self, seen: Tally) -> None:
+        since = time.monotonic()
         while not self._stopped.wait(_EVERY):
             tally, now = self._board.read(), time.monotonic()
             try:
