@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
+from playwright.sync_api import expect
 
 import attar
 from attar.explorer.asked import Asked
@@ -14,12 +15,6 @@ from attar.shrink import shrink_to
 from tests.browser import colours_of, pixels, serious
 
 COFFEE = attar.read_image("examples/coffee.jpg")
-
-
-def expect(locator):
-    from playwright.sync_api import expect
-
-    return expect(locator)
 
 
 def flat(values):

@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import pytest
+from playwright.sync_api import expect
 
 from attar import Sequential, features, layers, read_image
 from attar.errors import ArgumentError
@@ -270,8 +271,6 @@ def settled(page, layer=r"\w+"):
 
 def has(page, pattern):
     """Wait until the address has this."""
-    from playwright.sync_api import expect
-
     expect(page).to_have_url(re.compile(pattern))
 
 
@@ -437,7 +436,7 @@ def test_the_tour(explore, lang):
         page.locator("button[name=tour-next]").click()
     assert len(texts) == 7
     has(page, r"^(?!.*tour=)")
-    assert page.locator(".tour").count() == 0
+    expect(page.locator(".tour")).to_have_count(0)
 
 
 @pytest.mark.parametrize(
