@@ -237,12 +237,12 @@ void run_relu_grad(const Input& grad, const Input& features, const Output& out, 
 void run_pool(const Input& input, const Output& output, const OwnedPool& owned, int code) {
     const Pool& pool = owned.pool;
     require(pool.kind != PoolKind::none, "pool: expected a kind");
-    const Number number =
-        number_of(code, pool.kind == PoolKind::max ? types : float_types, input, output);
+    const bool is_max = pool.kind == PoolKind::max;
+    const Number number = number_of(code, is_max ? types : float_types, input, output);
     const auto in = images<const void>(input);
     require_axes(in, images<const void>(output), pool);
     nb::gil_scoped_release release;
-    kernels().pool(number, in, images<void>(output), pool);
+    (is_max ? kernels().max_pool : kernels().sum_pool)(number, in, images<void>(output), pool);
 }
 
 int winner_bytes(const Pool& pool, size_t itemsize) {

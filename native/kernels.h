@@ -68,8 +68,10 @@ struct Kernels {
     void (*relu)(Number, const void* in, void* out, int64_t count);
     // out = grad where the feature is not <= 0, and 0 there. `grad` may be `out`.
     void (*relu_grad)(Number, const void* grad, const void* features, void* out, int64_t count);
-    // out[n][z][y][x][c] = maximum, mean, sum or norm over the window. Every window sees a value.
-    void (*pool)(Number, const AnyInput& in, const AnyOutput& out, const Pool& pool);
+    // out[n][z][y][x][c] = the maximum over the window; the mean, sum or norm. Every window sees a
+    // value.
+    void (*max_pool)(Number, const AnyInput& in, const AnyOutput& out, const Pool& pool);
+    void (*sum_pool)(Number, const AnyInput& in, const AnyOutput& out, const Pool& pool);
     // The maximum, and which tap of the window it is: the first of the largest, (kz * window_y +
     // ky) * window_x + kx, as an unsigned number of `winner_bytes` (1, 2 or 4). NaN is largest.
     // Rectified, a maximum that is not positive is 0, and its winner has all bits set.

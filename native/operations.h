@@ -35,7 +35,8 @@ void scale(int bytes, const void* in, float* out, int64_t count, float white);
 void luma(const uint8_t* in, float* out, int64_t count, const int32_t (&weights)[3], float white);
 void relu(Number, const void* in, void* out, int64_t count);
 void relu_grad(Number, const void* grad, const void* features, void* out, int64_t count);
-void pool(Number, const AnyInput& in, const AnyOutput& out, const Pool& pool);
+void max_pool(Number, const AnyInput& in, const AnyOutput& out, const Pool& pool);
+void sum_pool(Number, const AnyInput& in, const AnyOutput& out, const Pool& pool);
 void pool_winners(Number, const AnyInput& in, const AnyOutput& out, const AnyOutput& winners,
                   int winner_bytes, const Pool& pool, bool rectified);
 void max_pool_grad(Number, const AnyInput& grad, const AnyInput& winners, int winner_bytes,

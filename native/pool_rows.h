@@ -1,4 +1,4 @@
-// Rows of a pool: what pool.cpp applies to an image and extract.cpp to the rows of a
+// Rows of a pool: what pool_op.h applies to an image and extract.cpp to the rows of a
 // convolution that are still in the cache.
 //
 // Cells outside the map hold the reduction's neutral element (-inf, or 0 for a sum), so a window

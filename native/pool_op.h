@@ -1,83 +1,26 @@
+// What pools without winners have in common: how numbers are read, and what is done with them.
+//
+// A Read says:
+//   Work                       numbers computed with
+//   costly                     whether reading a number again costs more than keeping it
+//   reorders                   whether Work are bits whose order is that of the numbers: flip(v)
+//                              makes them the bits of numbers again
+//   is_norm                    whether result(sum) is what becomes of a window's sum
+//   operator()(p), one(value)  the vector at p, or a number, as Work
+#pragma once
+
 #include "direct_rows.h"
-#include "operations.h"
 #include "windowed_rows.h"
 
 namespace attar::ATTAR_ISA {
-namespace {
-
-// ------------------------------------------------------------------------ how numbers are read
 
 template <class T>
 struct Plain {
     using Work = Wide<T>;
-    static constexpr bool costly = !same<T, Work>, is_norm = false;
+    static constexpr bool costly = !same<T, Work>, reorders = false, is_norm = false;
     ATTAR_INLINE Vec<Work> operator()(const T* p) const { return load_as<Work>(p); }
     ATTAR_INLINE Work one(T value) const { return widen(value); }
 };
-
-// half and bfloat as whole numbers that compare as the floats do. NaN of either sign is largest.
-template <class T>
-struct OrderedHalf {
-    using Work = int16_t;
-    static constexpr bool costly = false, is_norm = false;
-    static constexpr int16_t infinity = same<T, Half> ? 0x7c00 : 0x7f80;
-
-    template <class V>
-    static ATTAR_INLINE V flip(V bits) {
-        return bits ^ ((bits >> 15) & int16_t{0x7fff});
-    }
-    ATTAR_INLINE Vec<int16_t> operator()(const T* p) const {
-        const Vec<int16_t> bits = load(reinterpret_cast<const int16_t*>(p));
-        return (bits & int16_t{0x7fff}) > infinity ? broadcast(int16_t{0x7fff}) : flip(bits);
-    }
-    ATTAR_INLINE int16_t one(T value) const {
-        const auto bits = static_cast<int16_t>(value.bits);
-        return (bits & 0x7fff) > infinity ? int16_t{0x7fff}
-                                          : static_cast<int16_t>(flip(int32_t{bits}));
-    }
-};
-
-// |x|^p, whose sum a norm takes the root of.
-template <class T>
-struct Power {
-    using Work = Wide<T>;
-    static constexpr bool costly = true, is_norm = true;
-    Work p, root;
-    explicit Power(double exponent)
-        : p(static_cast<Work>(exponent)), root(static_cast<Work>(1 / exponent)) {}
-
-    ATTAR_INLINE Vec<Work> operator()(const T* from) const {
-        const Vec<Work> x = load_as<Work>(from), magnitude = x < 0 ? -x : x;
-        if (p == 1) return magnitude;
-        if (p == 2) return x * x;
-        Vec<Work> value;
-        for (int64_t i = 0; i < lanes<Work>; ++i) value[i] = power(magnitude[i], p);
-        return value;
-    }
-    ATTAR_INLINE Work one(T value) const {
-        const Work x = widen(value), magnitude = x < 0 ? -x : x;
-        return p == 1 ? magnitude : p == 2 ? x * x : power(magnitude, p);
-    }
-    ATTAR_INLINE Work result(Work sum) const {
-        return p == 1 ? sum : p == 2 ? square_root(sum) : power(sum, root);
-    }
-
-  private:
-    static ATTAR_INLINE Work power(Work x, Work exponent) {
-        if constexpr (sizeof(Work) == sizeof(float))
-            return __builtin_powf(x, exponent);
-        else
-            return __builtin_pow(x, exponent);
-    }
-    static ATTAR_INLINE Work square_root(Work x) {
-        if constexpr (sizeof(Work) == sizeof(float))
-            return __builtin_sqrtf(x);
-        else
-            return __builtin_sqrt(x);
-    }
-};
-
-// ------------------------------------------------------------------------ what is done with them
 
 template <class T, class Reduction, class Read>
 struct PoolOp {
@@ -123,15 +66,15 @@ struct PoolOp {
     }
 
     static ATTAR_INLINE void write(T* to, Vec<Work> value) {
-        if constexpr (restores)
-            store(reinterpret_cast<int16_t*>(to), OrderedHalf<T>::flip(value));
+        if constexpr (Read::reorders)
+            store(reinterpret_cast<int16_t*>(to), Read::flip(value));
         else
             store_as<Work>(to, value);
     }
 
     static ATTAR_INLINE void write_first(T* to, Vec<Work> value, int64_t count) {
-        if constexpr (restores)
-            store_first(reinterpret_cast<int16_t*>(to), OrderedHalf<T>::flip(value), count);
+        if constexpr (Read::reorders)
+            store_first(reinterpret_cast<int16_t*>(to), Read::flip(value), count);
         else
             store_first_as<Work>(to, value, count);
     }
@@ -175,13 +118,10 @@ struct PoolOp {
 
   private:
     static constexpr int64_t lanes_of = lanes<Work>;
-
-    // Halves were compared as whole numbers: back to their bits.
-    static constexpr bool restores = same<Work, int16_t> && !same<T, int16_t>;
 };
 
 template <class T, class Reduce, class Read>
-void run(const AnyInput& in, const AnyOutput& out, const Pool& pool, const Read& read) {
+void run_pool_op(const AnyInput& in, const AnyOutput& out, const Pool& pool, const Read& read) {
     const auto from = in.as<const T>();
     const auto to = out.as<T>();
     const PoolOp<T, Reduce, Read> op{pool, to.width, read};
@@ -193,29 +133,6 @@ void run(const AnyInput& in, const AnyOutput& out, const Pool& pool, const Read&
         }
     }
     WindowedRows<PoolOp<T, Reduce, Read>>(from, to, pool, op).run();
-}
-
-}  // namespace
-
-void pool(Number number, const AnyInput& in, const AnyOutput& out, const Pool& pool) {
-    if (pool.kind == PoolKind::max) {
-        with_type(number, [&](auto zero) {
-            using T = decltype(zero);
-            if constexpr (same<T, Half> || same<T, BFloat>)
-                run<T, Max<int16_t>>(in, out, pool, OrderedHalf<T>{});
-            else
-                run<T, Max<T>>(in, out, pool, Plain<T>{});
-        });
-        return;
-    }
-    with_float_type(number, [&](auto zero) {
-        using T = decltype(zero);
-        using Add = Sum<Wide<T>>;
-        if (pool.kind != PoolKind::norm)
-            run<T, Add>(in, out, pool, Plain<T>{});
-        else
-            run<T, Add>(in, out, pool, Power<T>(pool.p));
-    });
 }
 
 }  // namespace attar::ATTAR_ISA
