@@ -297,7 +297,7 @@ AXES = {
 @pytest.mark.parametrize("name", AXES)
 def test_winners_may_lie_anywhere_and_nothing_is_written_outside(name, dtype, winner_dtype):
     axes = AXES[name]
-    for channels, first in itertools.product((1, 3, 20, 70), (False, True)):
+    for channels in (1, 3, 20, 70):
         outs = tuple(axis.out for axis in axes)
         shape = (2, *outs, channels)
         generator = np.random.default_rng(channels)
@@ -306,22 +306,23 @@ def test_winners_may_lie_anywhere_and_nothing_is_written_outside(name, dtype, wi
         taps = int(np.prod([axis.window for axis in axes]))
         winners[near] = generator.integers(0, taps + 3, near.sum())
         g = random(shape).astype(dtype)
+        expected = reference.max_pool_grad(g.astype(np.float64), winners, axes)
         # A margin around the answer, which must stay as it is.
         sizes = tuple(axis.size for axis in axes)
         frame = np.full((2, *(size + 2 for size in sizes), channels), 7, dtype)
-        arrays = [g, winners, frame]
-        if first:
-            arrays = [channels_last(channels_first(array)) for array in arrays]
-        g, winners, frame = arrays
-        inside = frame[:, 1:-1, 1:-1]
-        views = [(a.view(np.uint16) if a.dtype == bfloat16 else a)[:, None] for a in (g, inside)]
-        _core.max_pool_grad(
-            views[0], winners[:, None], views[1], core_pool(axes, "MAX"), NUMBERS[dtype]
-        )
-        expected = reference.max_pool_grad(g.astype(np.float64), winners, axes)
-        close(inside, expected, dtype)
-        frame[:, 1:-1, 1:-1] = 7
-        assert (frame == 7).all()
+        last = [g, winners, frame]
+        first = [channels_last(channels_first(array)) for array in last]
+        for g, winners, frame in (last, first):
+            inside = frame[:, 1:-1, 1:-1]
+            views = [
+                (a.view(np.uint16) if a.dtype == bfloat16 else a)[:, None] for a in (g, inside)
+            ]
+            _core.max_pool_grad(
+                views[0], winners[:, None], views[1], core_pool(axes, "MAX"), NUMBERS[dtype]
+            )
+            close(inside, expected, dtype)
+            frame[:, 1:-1, 1:-1] = 7
+            assert (frame == 7).all()
 
 
 def test_blocks_of_a_long_row_meet_without_a_seam():

@@ -44,6 +44,26 @@ def _windows(axes: Sequence[AnyAxis]) -> Iterator[tuple[Any, list[list[int]]]]:
         yield position, [axis.taps(o) for axis, o in zip(axes, position, strict=True)]
 
 
+def _seen(axes: Sequence[AnyAxis]) -> Iterator[tuple[Any, Any]]:
+    """Yield every output position with the index of the inputs that its window sees: no padding."""
+    seen = [
+        [[at for at in axis.taps(o) if 0 <= at < axis.size] for o in range(axis.out)]
+        for axis in axes
+    ]
+    for position in itertools.product(*(range(axis.out) for axis in axes)):
+        along = (cells[o] for cells, o in zip(seen, position, strict=True))
+        yield position, (slice(None), *np.ix_(*along))
+
+
+def _divisor(axes: Sequence[AnyAxis], position: Sequence[int], count_include_pad: bool) -> int:
+    """Count the cells that the mean at an output position is over."""
+    divisor = 1
+    for axis, o in zip(axes, position, strict=True):
+        pads = (axis.pad_before, axis.pad_after) if count_include_pad else (0, 0)
+        divisor *= sum(-pads[0] <= at < axis.size + pads[1] for at in axis.taps(o))
+    return divisor
+
+
 def conv(input: Array, filters: Array, axes: Sequence[Axis], bias: Array | None = None) -> Array:
     """Cross-correlate, padding with zeros: what convnets call a convolution.
 
@@ -171,27 +191,15 @@ def pool(
     array([ 5., -2.])
     """
     out = np.empty((len(input), *(axis.out for axis in axes), input.shape[-1]), input.dtype)
-    for position, taps in _windows(axes):
-        seen = [
-            np.array([at for at in along if 0 <= at < axis.size])
-            for along, axis in zip(taps, axes, strict=True)
-        ]
-        patch = input[np.ix_(np.arange(len(input)), *seen, np.arange(input.shape[-1]))]
-        over = tuple(range(1, 1 + len(axes)))
+    over = tuple(range(1, 1 + len(axes)))
+    for position, cells in _seen(axes):
+        patch = input[cells]
         if pooling_type == "MAX":
             value = patch.max(axis=over)
         elif pooling_type == "LP":
             value = (abs(patch) ** p).sum(axis=over) ** (1 / p)
         else:
-            divisor = np.prod([len(along) for along in seen])
-            if count_include_pad:
-                divisor = np.prod(
-                    [
-                        sum(-axis.pad_before <= at < axis.size + axis.pad_after for at in along)
-                        for along, axis in zip(taps, axes, strict=True)
-                    ]
-                )
-            value = patch.sum(axis=over) / divisor
+            value = patch.sum(axis=over) / _divisor(axes, position, count_include_pad)
         out[:, *position] = value
     return out
 
@@ -344,14 +352,8 @@ def avg_pool_grad(grad: Array, axes: Sequence[AnyAxis], count_include_pad: bool 
     array([ 5., 15., 10.])
     """
     out = np.zeros((len(grad), *(axis.size for axis in axes), grad.shape[-1]), grad.dtype)
-    for position, taps in _windows(axes):
-        seen, divisor = [], 1
-        for along, axis in zip(taps, axes, strict=True):
-            seen.append(np.array([at for at in along if 0 <= at < axis.size]))
-            counted = range(-axis.pad_before, axis.size + axis.pad_after)
-            divisor *= sum(at in counted for at in along) if count_include_pad else len(seen[-1])
-        cells = np.ix_(np.arange(len(grad)), *seen, np.arange(grad.shape[-1]))
-        flow = grad[:, *position] / divisor
+    for position, cells in _seen(axes):
+        flow = grad[:, *position] / _divisor(axes, position, count_include_pad)
         out[cells] += flow[:, *(None,) * len(axes)]
     return out
 
@@ -376,12 +378,7 @@ def lp_pool_grad(grad: Array, input: Array, axes: Sequence[AnyAxis], p: float = 
     """
     out = np.zeros(input.shape, grad.dtype)
     norms = pool(input, axes, "LP", p=p)
-    for position, taps in _windows(axes):
-        seen = [
-            np.array([at for at in along if 0 <= at < axis.size])
-            for along, axis in zip(taps, axes, strict=True)
-        ]
-        cells = np.ix_(np.arange(len(grad)), *seen, np.arange(grad.shape[-1]))
+    for position, cells in _seen(axes):
         x, (y, flow) = input[cells], (a[:, *position] for a in (norms, grad))
         y, flow = (a[:, *(None,) * len(axes)] for a in (y, flow))
         safe_x, safe_y = np.where(x == 0, 1, abs(x)), np.where(y == 0, 1, y)
@@ -509,12 +506,8 @@ def soft_pool(input: Array, axes: Sequence[Axis]) -> Array:
     """
     out = np.empty((len(input), *(axis.out for axis in axes), input.shape[-1]), input.dtype)
     over = tuple(range(1, 1 + len(axes)))
-    for position, taps in _windows(axes):
-        seen = [
-            np.array([at for at in along if 0 <= at < axis.size])
-            for along, axis in zip(taps, axes, strict=True)
-        ]
-        patch = input[np.ix_(np.arange(len(input)), *seen, np.arange(input.shape[-1]))]
+    for position, cells in _seen(axes):
+        patch = input[cells]
         weights = np.exp(patch - patch.max(axis=over, keepdims=True))
         out[:, *position] = (weights * patch).sum(axis=over) / weights.sum(axis=over)
     return out
