@@ -1,5 +1,6 @@
 """The server: where it listens, how it ends, what it leaves behind."""
 
+import http.client
 import importlib.resources
 import re
 import socket
@@ -218,6 +219,40 @@ def test_every_file_that_a_file_names_is_there():
     assert len(names) > 5
     for name in names:
         assert (static / name).is_file(), name
+
+
+@pytest.fixture
+def connection():
+    with Server(State(), port=0) as server:
+        one = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+        yield one
+        one.close()
+
+
+def asked(connection, path, **headers):
+    connection.request("GET", path, headers=headers)
+    answer = connection.getresponse()
+    return answer, answer.read()
+
+
+def test_a_file_is_sent_whole_and_not_again_to_who_has_it(connection):
+    file = attar.explorer.app.STATIC / "app.js"
+    answer, data = asked(connection, "/static/app.js")
+    assert (answer.status, data) == (200, file.read_bytes())
+    assert answer.headers.get_content_type() == "text/javascript"
+    again, data = asked(connection, "/static/app.js", **{"If-None-Match": answer.headers["ETag"]})
+    assert (again.status, data) == (304, b"")
+    assert asked(connection, "/static/none.js")[0].status == 404
+
+
+def test_no_answer_waits_for_the_browser_to_acknowledge_its_header(connection):
+    times = []
+    for _ in range(20):
+        begun = time.perf_counter()
+        asked(connection, "/static/app.js")
+        times.append(time.perf_counter() - begun)
+    # Where small packets are held back, nearly all take 40 ms.
+    assert sorted(times)[5] < 0.03
 
 
 def test_the_page_names_no_other_site():

@@ -68,6 +68,17 @@ class State:
         }
 
 
+class _Files(StaticFiles):
+    """Files that are small: read as they are asked for, and not piece by piece in other threads."""
+
+    def file_response(self, full_path: Any, *rest: Any, **named: Any) -> Response:
+        found = super().file_response(full_path, *rest, **named)
+        if not isinstance(found, FileResponse):
+            return found  # The browser has it already.
+        kept = {name: found.headers[name] for name in ("content-type", "etag", "last-modified")}
+        return Response(Path(full_path).read_bytes(), found.status_code, kept)
+
+
 def application(state: State, keys: Keys, guard: Mapping[str, Any]) -> Guard:
     """Return the guarded application; `guard` are the other arguments of `Guard`."""
     workers = Workers()
@@ -128,7 +139,7 @@ def application(state: State, keys: Keys, guard: Mapping[str, Any]) -> Guard:
             Route("/models", take_model, methods=["POST"]),
             Route("/exports/{kind}", export, methods=["POST"]),
             WebSocketRoute("/talk", talk),
-            Mount("/static", StaticFiles(directory=STATIC)),
+            Mount("/static", _Files(directory=STATIC)),
         ],
         exception_handlers={AttarError: refused, ClientDisconnect: gone, Exception: failed},
         lifespan=life,
