@@ -39,11 +39,10 @@ $(VENV)/.installed: $(VENV)/.built-with $(SOURCES)
 	@$(PIP) --no-build-isolation .
 	@touch $@
 
-# The packages of an extra of pyproject.toml, without building attar once more. Of PyTorch, Keras and
-# Ray little is imported: Python compiles that when it is, in half the time that all of it takes.
+# The packages of an extra of pyproject.toml, without building attar once more.
 $(VENV)/.extra-%: $(VENV)/.created pyproject.toml
 	@echo "installing what $* needs"
-	@$(PIP) --no-compile $$($(BIN)/python -c 'import tomllib; print(*(f"\"{p}\"" for p in \
+	@$(PIP) $$($(BIN)/python -c 'import tomllib; print(*(f"\"{p}\"" for p in \
 	  tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["$*"]))' | xargs printf '%s ')
 	@touch $@
 
