@@ -97,10 +97,11 @@ sanitize: $(VENV)/.built-with $(VENV)/.installed $(VENV)/.extra-test
 	  --config-settings=build-dir=build/sanitize --config-settings=cmake.define.ATTAR_SANITIZE=ON \
 	  --config-settings=cmake.define.ATTAR_WERROR=ON \
 	  --config-settings=cmake.define.ATTAR_ISAS=$$($(BIN)/python -c 'from attar import _core; print(_core.isa())') .
+	@# Captured by Python alone: what a sanitizer says as it ends the process is to be seen.
 	echo $(KERNEL_TESTS) | LD_PRELOAD="$(ASAN)" ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 \
 	  UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 PYTHONPATH=build/sanitized \
 	  ATTAR_EVERY=$${ATTAR_EVERY:-3} \
-	  xargs -n 1 -P 2 $(BIN)/python -m pytest -q -p no:cacheprovider
+	  xargs -n 1 -P 2 $(BIN)/python -m pytest -q -p no:cacheprovider --capture=sys
 
 clean:
 	rm -rf build dist out $(VENV)

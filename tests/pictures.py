@@ -24,6 +24,14 @@ _SPECKS = 0.001  # the fraction of pixels, ends of lines, that may be off by mor
 _INK = 0.5, 3.0  # how much ink of a text may be off: of itself, in whole pixels
 
 
+def assert_apart(boxes, names):
+    """Assert that no box, as Matplotlib has them, lies over another, or touches it."""
+    low, high = (np.array([getattr(box, end) for box in boxes]) for end in ("min", "max"))
+    over = (low[:, None] <= high[None]).all(2) & (low[None] <= high[:, None]).all(2)
+    pairs = np.argwhere(np.triu(over, 1))
+    assert not len(pairs), [(names[one], names[other]) for one, other in pairs]
+
+
 def _base():
     """A model whose weights follow from the names of its layers."""
     model = Sequential(

@@ -9,6 +9,7 @@ from attar import Sequential, figures, layers
 from attar.errors import ArgumentError, DTypeError, ShapeError
 from attar.figures.picture import pixels
 from attar.figures.tiles import LABEL_HEIGHT
+from tests.pictures import assert_apart
 
 DPI = 100
 RNG = np.random.default_rng(5)
@@ -68,8 +69,7 @@ def assert_nothing_overlaps_or_is_cut(figure):
         assert one.y0 >= 0
         assert one.x1 <= figure.bbox.x1, texts(figure)[number]
         assert one.y1 <= figure.bbox.y1
-        for other, another in enumerate(boxes[number + 1 :], number + 1):
-            assert not one.overlaps(another), (texts(figure)[number], texts(figure)[other])
+    assert_apart(boxes, texts(figure))
 
 
 def ramp(*ends):

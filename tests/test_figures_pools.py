@@ -11,6 +11,7 @@ import attar
 from attar import Sequential, features, figures, layers, nn
 from attar.errors import AttarError
 from attar.figures.picture import pixels
+from tests.pictures import assert_apart
 
 RNG = np.random.default_rng(3)
 
@@ -36,12 +37,12 @@ def assert_nothing_overlaps_or_is_cut(figure):
     pixels(figure)
     boxes = [text.get_window_extent() for text in figure.texts]
     panels = [axes.get_window_extent() for axes in figure.axes if axes.get_label() != "scales"]
-    for number, one in enumerate(boxes):
+    assert_apart(boxes, texts(figure))
+    for one in boxes:
         assert one.x0 >= 0
         assert one.y0 >= 0
         assert one.x1 <= figure.bbox.x1
         assert one.y1 <= figure.bbox.y1
-        assert not any(one.overlaps(other) for other in boxes[number + 1 :])
         if panels[0].width < 0.99 * figure.bbox.width:  # a sheet is one axes under all text
             assert not any(one.overlaps(axes) for axes in panels)
 
