@@ -465,3 +465,24 @@ def test_the_camera_is_live_and_no_picture_waits_in_line(explore):
     addressed(page, image=key)
     found = attar.extract(page.server.state.pictures[key].pixels, "edge")
     assert_painted(page, found)
+
+
+def test_a_picture_that_comes_after_the_camera_was_closed_is_not_shown(explore):
+    page = explore("extract")
+    settled(page)
+    held = []
+
+    def hold(route):
+        held.append(route)
+
+    page.route("**/pictures", hold)
+    page.locator("button[name=camera]").click()
+    page.locator("button[name=live]").click()
+    with page.expect_response("**/pictures"):
+        while not held:
+            page.wait_for_timeout(20)
+        page.locator("button[name=close]").click()
+        held[0].continue_()
+    page.wait_for_timeout(300)
+    assert page.evaluate("document.querySelector('extract-room').choices.image") == "coffee"
+    assert len(held) == 1

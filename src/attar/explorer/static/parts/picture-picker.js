@@ -166,7 +166,10 @@ export class PicturePicker extends HTMLElement {
     const blob = await new Promise((/** @type {BlobCallback} */ resolve) => canvas.toBlob(resolve, "image/jpeg", 0.9));
     if (!blob) return false;
     try {
-      this.#give(await upload(blob, t("camera").replace("…", ""), passing));
+      const picture = await upload(blob, t("camera").replace("…", ""), passing);
+      // Of a film that was closed meanwhile, none comes in the way of what is looked at now.
+      if (passing && video.srcObject !== this.#stream) return false;
+      this.#give(picture);
       return true;
     } catch (error) {
       report(error);
