@@ -100,7 +100,7 @@ sanitize: $(VENV)/.built-with $(VENV)/.installed $(VENV)/.extra-test
 	@# Captured by Python alone: what a sanitizer says as it ends the process is to be seen.
 	echo $(KERNEL_TESTS) | LD_PRELOAD="$(ASAN)" ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 \
 	  UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 PYTHONPATH=build/sanitized \
-	  ATTAR_EVERY=$${ATTAR_EVERY:-3} \
+	  ATTAR_EVERY=$${ATTAR_EVERY:-6} \
 	  xargs -n 1 -P 2 $(BIN)/python -m pytest -q -p no:cacheprovider --capture=sys
 
 clean:

@@ -16,7 +16,7 @@ def pytest_collection_modifyitems(items):
     places = {name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: places.get(item.path.stem, len(LONGEST)))
     # The same tests once more, on another instruction set or with sanitizers: a part of them, by a
-    # hash, since every third or fourth in a row may have one dtype. ATTAR_EVERY=1 is all of them.
+    # hash, since every n-th in a row may have one dtype. ATTAR_EVERY=1 is all of them.
     every = int(os.environ.get("ATTAR_EVERY", "1"))
     items[:] = [item for item in items if zlib.crc32(item.name.encode()) % every == 0]
 

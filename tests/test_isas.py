@@ -18,7 +18,7 @@ OTHERS = [isa for isa in CONFIG["available_isas"] if isa != CONFIG["isa"]]
 def start(isa, *arguments):
     return subprocess.Popen(
         [sys.executable, *arguments],
-        env={"ATTAR_EVERY": "4", **os.environ, "ATTAR_ISA": isa},
+        env={"ATTAR_EVERY": "8", **os.environ, "ATTAR_ISA": isa},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
