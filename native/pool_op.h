@@ -13,6 +13,8 @@
 #include "windowed_rows.h"
 
 namespace attar::ATTAR_ISA {
+// Of each file its own: what is called once is inlined only where nobody else can call it.
+namespace {
 
 template <class T>
 struct Plain {
@@ -135,4 +137,5 @@ void run_pool_op(const AnyInput& in, const AnyOutput& out, const Pool& pool, con
     WindowedRows<PoolOp<T, Reduce, Read>>(from, to, pool, op).run();
 }
 
+}  // namespace
 }  // namespace attar::ATTAR_ISA

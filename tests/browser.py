@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import shutil
 
 import numpy as np
@@ -78,6 +79,18 @@ def explore(chromium):
 
         yield open_page
         assert not troubles
+
+
+def expect(it):
+    """Assert what Playwright waits for. Without it, only the tests of the page are skipped."""
+    from playwright.sync_api import expect
+
+    return expect(it)
+
+
+def has(page, pattern):
+    """Wait until the address has this."""
+    expect(page).to_have_url(re.compile(pattern))
 
 
 def pixels(page, selector):

@@ -4,7 +4,6 @@ import itertools
 
 import numpy as np
 import pytest
-from playwright.sync_api import expect
 
 import attar
 from attar.explorer.asked import Asked
@@ -12,7 +11,7 @@ from attar.explorer.levels import active_levels, reach_of, signed_levels
 from attar.explorer.pictures import Pictures
 from attar.explorer.rooms.extract import wish_of
 from attar.shrink import shrink_to
-from tests.browser import colours_of, pixels, serious
+from tests.browser import colours_of, expect, pixels, serious
 
 COFFEE = attar.read_image("examples/coffee.jpg")
 

@@ -4,7 +4,6 @@ import re
 
 import numpy as np
 import pytest
-from playwright.sync_api import expect
 
 from attar import Sequential, features, layers, read_image
 from attar.errors import ArgumentError
@@ -19,7 +18,7 @@ from attar.explorer.rooms import model as room
 from attar.explorer.server import Server
 from attar.images import resize_image
 from attar.shrink import shrink_to
-from tests.browser import colours_of, pixels, serious
+from tests.browser import colours_of, expect, has, pixels, serious
 from tests.vgg16 import vgg16_onnx
 
 SIZE = (64, 96)  # of coffee.jpg, 400 × 600, at 96 pixels
@@ -267,11 +266,6 @@ def open_vgg(explore, vgg16):
 def settled(page, layer=r"\w+"):
     """Wait until a map is shown large."""
     page.get_by_role("heading", name=re.compile(rf"^{layer}, map \d+$")).wait_for()
-
-
-def has(page, pattern):
-    """Wait until the address has this."""
-    expect(page).to_have_url(re.compile(pattern))
 
 
 def painted(page, which, map, scale=active_levels, table="magma"):

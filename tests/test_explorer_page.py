@@ -6,14 +6,13 @@ import threading
 
 import numpy as np
 import pytest
-from playwright.sync_api import expect
 
 import attar
 from attar.explorer.app import State
 from attar.explorer.levels import active_levels, reach_of
 from attar.explorer.server import Server
 from attar.shrink import shrink_to
-from tests.browser import colours_of, pixels, serious
+from tests.browser import colours_of, expect, pixels, serious
 
 ROOMS = {"extract": "提取", "invariance": "不变性", "model": "模型", "scores": "得分"}
 

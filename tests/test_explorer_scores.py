@@ -4,7 +4,6 @@ import re
 
 import numpy as np
 import pytest
-from playwright.sync_api import expect
 
 from attar import Sequential, layers, read_image
 from attar.explorer.answers import Context
@@ -16,7 +15,7 @@ from attar.explorer.models import Models
 from attar.explorer.pictures import Pictures
 from attar.explorer.rooms import scores as room
 from attar.images import resize_image
-from tests.browser import colours_of, pixels, serious
+from tests.browser import colours_of, expect, has, pixels, serious
 
 SIZE = (64, 96)
 DEMO = {"model": "demo", "image": "coffee", "side": 96}
@@ -146,11 +145,6 @@ class TestClasses:
 
 
 # ------------------------------------------------------------------ the page
-
-
-def has(page, pattern):
-    """Wait until the address has this."""
-    expect(page).to_have_url(re.compile(pattern))
 
 
 def test_scores_stand_beside_their_maps(explore, traced):
